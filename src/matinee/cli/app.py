@@ -1,0 +1,191 @@
+"""The table of commands: name, where its function lies, one line, examples; nothing here imports a command's module.
+
+Cyclopts imports a command's file when the command is called or its own help is asked for, so `matinee --help` costs
+Cyclopts, rich and this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from cyclopts import App
+from rich.console import Console
+
+__all__ = ["COMMANDS", "GROUPS", "Command", "build_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        words: as typed after `matinee`, for example 'versions list'.
+        target: 'module:function', imported when needed.
+        summary: one line, in the list of commands and on top of the command's own help.
+        examples: command lines that can be pasted.
+        twin: the Python function that does the same, below `matinee`.
+    """
+
+    words: str
+    target: str
+    summary: str
+    examples: tuple[str, ...]
+    twin: str
+
+
+_ENDLESS = 10_000  # columns
+
+GROUPS = {
+    "data": "The catalogue of known logs.",
+    "versions": "Versions in a store: list, show, publish, verify, pull, roll back, collect.",
+}
+
+COMMANDS = (
+    Command(
+        "rehearse",
+        "matinee.cli.rehearse:rehearse",
+        "Walk the whole journey: from a source to a published, verified version.",
+        ("matinee rehearse", "matinee rehearse ml-1m"),
+        "rehearse",
+    ),
+    Command(
+        "data list",
+        "matinee.cli.data:list_",
+        "List the logs that Matinee knows by name.",
+        ("matinee data list", "matinee data list --json"),
+        "data.list",
+    ),
+    Command(
+        "extract",
+        "matinee.cli.extract:extract",
+        "Fetch a source's archive and hash it.",
+        ("matinee extract ml-100k", "matinee extract https://example.org/log.zip --out archives"),
+        "extract",
+    ),
+    Command(
+        "transform",
+        "matinee.cli.transform:transform",
+        "Turn a source into a version on this machine: splits, id maps, sequences, certificate.",
+        (
+            "matinee transform ml-100k --out versions/ml-100k",
+            "matinee transform log.csv --out v1 --columns user=who,item=what,time=when --fractions 0.8,0.1,0.1",
+            "matinee transform ml-1m --out v2 --cut 2000-08-01 --cut 2000-12-01 --memory-limit 1GB",
+        ),
+        "transform",
+    ),
+    Command(
+        "load",
+        "matinee.cli.load:load",
+        "Publish a version from this machine to a store and verify it there.",
+        ("matinee load versions/ml-100k --to /srv/matinee", "matinee load versions/ml-100k --to s3://matinee"),
+        "load",
+    ),
+    Command(
+        "versions list",
+        "matinee.cli.versions:list_",
+        "List the versions in a store, the newest first.",
+        ("matinee versions list", "matinee versions list --store /srv/matinee --json"),
+        "versions.list",
+    ),
+    Command(
+        "versions show",
+        "matinee.cli.versions:show",
+        "Show one version: where it came from, its splits and files.",
+        ("matinee versions show ml-100k", "matinee versions show 0123456789abcdef --store /srv/matinee"),
+        "versions.show",
+    ),
+    Command(
+        "versions publish",
+        "matinee.cli.versions:publish",
+        "Publish a version's folder to a store; `matinee load` is the same.",
+        ("matinee versions publish versions/ml-100k --store /srv/matinee",),
+        "versions.publish",
+    ),
+    Command(
+        "versions verify",
+        "matinee.cli.versions:verify",
+        "Read a version back from a store and compare every file's SHA-256 with its manifest.",
+        ("matinee versions verify ml-100k", "matinee versions verify 0123456789abcdef --store /srv/matinee"),
+        "versions.verify",
+    ),
+    Command(
+        "versions pull",
+        "matinee.cli.versions:pull",
+        "Copy a version from a store to a folder and verify it.",
+        ("matinee versions pull ml-100k --out copies/ml-100k",),
+        "versions.pull",
+    ),
+    Command(
+        "versions rollback",
+        "matinee.cli.versions:rollback",
+        "Make an older version the latest one again; nothing is deleted.",
+        ("matinee versions rollback 0123456789abcdef --store /srv/matinee",),
+        "versions.rollback",
+    ),
+    Command(
+        "versions gc",
+        "matinee.cli.versions:gc",
+        "Delete old versions from a store; the latest is always kept.",
+        ("matinee versions gc --keep 3", "matinee versions gc --keep 1 --store /srv/matinee --dry-run"),
+        "versions.gc",
+    ),
+    Command(
+        "mount",
+        "matinee.cli.mount:mount",
+        "Show a published version as a read-only folder.",
+        ("matinee mount ml-100k /mnt/object --store /srv/matinee",),
+        "mount",
+    ),
+    Command(
+        "unmount",
+        "matinee.cli.mount:unmount",
+        "Take a mounted version away again.",
+        ("matinee unmount /mnt/object",),
+        "unmount",
+    ),
+    Command(
+        "lineage",
+        "matinee.cli.lineage:lineage",
+        "Print the chain from a source to a version, and check it.",
+        ("matinee lineage", "matinee lineage ml-100k --store /srv/matinee"),
+        "trace",
+    ),
+)
+
+
+def build_app() -> App:
+    """The application, with every command registered by its import path."""
+    terminal = sys.stdout.isatty()
+    app = App(
+        name="matinee",
+        # Away from a terminal a line ends where it ends, so that it can be searched and diffed.
+        console=None if terminal else Console(width=_ENDLESS, markup=False, highlight=False),
+        help="A rehearsal before the evening show, for recommenders that learn from sequences.",
+        help_format="plaintext",
+        help_formatter="default" if terminal else "plain",
+        help_epilogue="Start with: matinee rehearse",
+        version=_version,
+        version_flags=["--version"],
+    )
+    parents = {"": app}
+    for place, command in enumerate(COMMANDS):
+        group, _, name = command.words.rpartition(" ")
+        if group not in parents:
+            parents[group] = App(name=group, help=GROUPS[group], help_epilogue="", version_flags=[], sort_key=place)
+            app.command(parents[group])
+        parents[group].command(
+            command.target,
+            name=name,
+            help=command.summary,
+            help_epilogue="\n".join(["Examples:", *(f"  {line}" for line in command.examples)]),
+            version_flags=[],
+            sort_key=place,
+        )
+    return app
+
+
+def _version() -> str:
+    from matinee import __version__  # noqa: PLC0415 - read from the package's metadata only when asked for
+
+    return f"matinee {__version__}"

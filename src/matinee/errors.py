@@ -1,0 +1,126 @@
+"""Every error a user can cause, in one tree; each message says what, where, expected against found, what next.
+
+MatineeError
+├── UsageError                  the call itself is wrong (exit code 2)
+├── SourceError                 the log, or the archive it lies in
+│   ├── SourceNotFoundError     no such catalogue name, path, URL or member
+│   ├── SourceDownloadError     no mirror answered, or the transfer broke off for good
+│   ├── SourceChecksumError     the bytes are not the published ones
+│   ├── SourceArchiveError      hostile, damaged or ambiguous archive
+│   └── SourceFormatError       the text is not a log that can be read
+│       └── TooManyRejectsError more unreadable rows than allowed
+├── VersionError                a version, here or in a store
+│   ├── VersionNotFoundError    no such version, or none published yet
+│   ├── VersionDamagedError     a file is missing or differs from the manifest
+│   └── VersionConflictError    the place is taken by something else
+├── StoreError                  the object store, or the transfer tool in front of it
+│   ├── StoreUnreachableError   it does not answer
+│   └── StoreDeniedError        it answers, and says no
+├── DiskFullError               no space left, with the place and what was needed
+├── ServiceError                a service of the stack does not start or stay up
+└── LineageError                the chain has a gap or a changed byte
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DiskFullError",
+    "LineageError",
+    "MatineeError",
+    "ServiceError",
+    "SourceArchiveError",
+    "SourceChecksumError",
+    "SourceDownloadError",
+    "SourceError",
+    "SourceFormatError",
+    "SourceNotFoundError",
+    "StoreDeniedError",
+    "StoreError",
+    "StoreUnreachableError",
+    "TooManyRejectsError",
+    "UsageError",
+    "VersionConflictError",
+    "VersionDamagedError",
+    "VersionError",
+    "VersionNotFoundError",
+]
+
+
+class MatineeError(Exception):
+    """Whatever Matinee tells a user in one line; the CLI ends with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(MatineeError):
+    """The call itself is wrong: an unknown option value, arguments that exclude each other."""
+
+    exit_code = 2
+
+
+class SourceError(MatineeError):
+    """Something about the log, or the archive it lies in."""
+
+
+class SourceNotFoundError(SourceError):
+    """No such catalogue name, path, URL or member."""
+
+
+class SourceDownloadError(SourceError):
+    """No mirror answered, or the transfer broke off for good."""
+
+
+class SourceChecksumError(SourceError):
+    """The bytes are not the published ones."""
+
+
+class SourceArchiveError(SourceError):
+    """A hostile, damaged or ambiguous archive."""
+
+
+class SourceFormatError(SourceError):
+    """The text is not a log that can be read."""
+
+
+class TooManyRejectsError(SourceFormatError):
+    """More unreadable rows than the allowed share."""
+
+
+class VersionError(MatineeError):
+    """Something about a version, on this machine or in a store."""
+
+
+class VersionNotFoundError(VersionError):
+    """No such version, or none published yet."""
+
+
+class VersionDamagedError(VersionError):
+    """A file is missing or differs from the manifest."""
+
+
+class VersionConflictError(VersionError):
+    """The place is taken by something else."""
+
+
+class StoreError(MatineeError):
+    """Something about the object store, or the transfer tool in front of it."""
+
+
+class StoreUnreachableError(StoreError):
+    """The store does not answer."""
+
+
+class StoreDeniedError(StoreError):
+    """The store answers, and says no."""
+
+
+class DiskFullError(MatineeError):
+    """No space left on a device; nothing half-written stays visible."""
+
+
+class ServiceError(MatineeError):
+    """A service of the stack does not start or stay up."""
+
+
+class LineageError(MatineeError):
+    """The chain from source to result has a gap or a changed byte."""

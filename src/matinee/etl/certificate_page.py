@@ -1,0 +1,342 @@
+"""The certificate as one self-contained HTML page, for the people who decide whether a split can be trusted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matinee.errors import DiskFullError
+from matinee.etl import plots
+from matinee.schema.layout import SPLITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matinee.schema.certificate import Certificate, Reading, SplitFacts
+
+__all__ = ["render_page", "write_page"]
+
+_SPLIT_RULES = {
+    "time": "by time, one cut for all users",
+    "leave-one-out": "leave-one-out: each user's last event is test, the one before eval",
+    "ratio": "by ratio: a share of each user's events",
+    "random": "random rows",
+}
+_TIE_RULES = {
+    "input": "events of the same time keep the order of the log",
+    "shuffle": "events of the same time are shuffled by a seeded hash",
+}
+# Control characters are not allowed in HTML, and a lone surrogate cannot be written as UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def write_page(certificate: Certificate, path: Path) -> None:
+    """Write the page to `path`, complete or not at all; the same bytes for the same certificate.
+
+    Raises:
+        DiskFullError: no space left.
+    """
+    page = render_page(certificate).encode()
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp's 0600 is for secrets
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFullError(f"{path}: no space for {len(page):,} bytes; make room and transform again") from None
+        raise
+
+
+def render_page(certificate: Certificate) -> str:
+    """The page as text: no scripts, nothing loaded from anywhere, light and dark."""
+    style = files("matinee.etl").joinpath("certificate.css").read_text(encoding="utf-8")
+    name = _text(certificate.name)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{name}: certificate {_text(certificate.version)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header class="top">
+<p class="eyebrow">Certificate</p>
+<h1>{name}</h1>
+<p class="soft">version <code>{_text(certificate.version)}</code> &middot; split {_text(_split_rule(certificate))}</p>
+</header>
+<main>
+{_verdict(certificate)}
+{_warnings(certificate)}
+{_tiles(certificate)}
+<h2>Splits</h2>
+{_share_bar(certificate)}
+{_split_table(certificate)}
+<p class="soft">Cold: not seen in train. Share: of all events. Times are UTC.</p>
+<h2>Cuts and ties</h2>
+{_cuts_and_ties(certificate)}
+<h2>Over time</h2>
+{_over_time(certificate)}
+<h2>Items and users</h2>
+{_items_and_users(certificate)}
+<h2>From rows to events</h2>
+{_funnel(certificate.reading)}
+{_reject_reasons(certificate.reading)}
+<h2>How the log was read</h2>
+{_dialect(certificate.reading)}
+</main>
+<footer>Every number here is in <code>certificate.json</code>, beside this page; <code>docs/certificate.md</code> of
+Matinee says what each means and what to do about a warning.</footer>
+</body>
+</html>
+"""
+
+
+def _verdict(certificate: Certificate) -> str:
+    held_out = certificate.eval.rows + certificate.test.rows
+    unit = certificate.reading.time_unit
+    if not held_out:
+        kind, headline = "care", "Nothing is held out"
+        words = "eval and test are empty, so nothing can leak and nothing can be measured."
+    elif certificate.leaks:
+        kind = "bad"
+        headline = f"Not leak-free: {_share(certificate.leaks, held_out)} of the targets lie before training"
+        words = (
+            f"{certificate.leaks:,} of {held_out:,} events of eval and test are older than the newest event of train: "
+            "a model that trained on this split has seen the future of these targets. Its results say nothing sure "
+            "about live traffic."
+        )
+    else:
+        kind, headline = "good", "Leak-free"
+        order = "in the order of rows, which stand in for time" if unit == "row" else "in time"
+        words = f"None of the {held_out:,} targets of eval and test lies before an event of train {order}."
+        if certificate.split != "time":
+            words += " That is so on this log; a split that is not by time does not promise it."
+    return f'<section class="verdict {kind}"><h2>{headline}</h2><p>{words}</p></section>'
+
+
+def _warnings(certificate: Certificate) -> str:
+    if not certificate.warnings:
+        return ""
+    items = "".join(f"<li>{_text(warning)}</li>" for warning in certificate.warnings)
+    return (
+        f'<section class="warnings"><h2>{_plural(len(certificate.warnings), "warning")}</h2><ul>{items}</ul></section>'
+    )
+
+
+def _tiles(certificate: Certificate) -> str:
+    events = certificate.reading.events
+    tiles = [
+        ("events", f"{events:,}"),
+        ("users", f"{certificate.users:,}"),
+        ("items", f"{certificate.items:,}"),
+        ("of test events by cold users", _share(certificate.test.by_cold_users, certificate.test.rows)),
+        ("of test events on cold items", _share(certificate.test.on_cold_items, certificate.test.rows)),
+        ("of events share their time", _share(certificate.tied_events, events)),
+    ]
+    body = "".join(f"<div><dt>{what}</dt><dd>{number}</dd></div>" for what, number in tiles)
+    return f'<dl class="tiles">{body}</dl>'
+
+
+def _share_bar(certificate: Certificate) -> str:
+    parts = "".join(
+        f'<span class="{split}" style="flex:{facts.rows}"></span>'
+        for split, facts in _splits(certificate)
+        if facts.rows
+    )
+    return f'<div class="bar" aria-hidden="true">{parts}</div>' if parts else ""
+
+
+def _split_table(certificate: Certificate) -> str:
+    total = sum(facts.rows for _, facts in _splits(certificate))
+    heads = ("split", "events", "users", "items", "first", "last")
+    heads += ("by cold users", "on cold items", "both cold", "before train")
+    rows = "".join(
+        f'<tr><th scope="row"><span class="dot {split}"></span>{split}</th>'
+        f"{_counted(facts.rows, total)}"
+        f"{_counted(facts.users, None, facts.cold_users, split)}{_counted(facts.items, None, facts.cold_items, split)}"
+        f"{_moment(facts.first, certificate)}{_moment(facts.last, certificate)}"
+        + (
+            '<td class="soft">&ndash;</td>' * 4
+            if split == "train"
+            else f"{_counted(facts.by_cold_users, facts.rows)}{_counted(facts.on_cold_items, facts.rows)}"
+            f"{_counted(facts.cold_both, facts.rows)}{_counted(facts.before_train, facts.rows)}"
+        )
+        + "</tr>"
+        for split, facts in _splits(certificate)
+    )
+    return _table("Splits", heads, rows)
+
+
+def _cuts_and_ties(certificate: Certificate) -> str:
+    unit, events = certificate.reading.time_unit, certificate.reading.events
+    names = ("eval begins", "test begins")
+    pairs = [(name, plots.instant(cut, unit)) for name, cut in zip(names, certificate.cuts, strict=False)]
+    if not pairs:
+        pairs = [("cuts", "none: this split is not by time")]
+    tied = (
+        f"{certificate.tied_events:,} ({_share(certificate.tied_events, events)}) share their time with another event"
+    )
+    pairs += [("ties", _TIE_RULES.get(certificate.ties, certificate.ties)), ("tied events", tied)]
+    return _pairs(pairs)
+
+
+def _over_time(certificate: Certificate) -> str:
+    if not any(certificate.timeline.events):
+        return '<p class="soft">No events, so no plots.</p>'
+    timeline = _figure(
+        "Events over time",
+        "Dashed lines are the cuts." if certificate.cuts else "This split has no cuts in time.",
+        plots.timeline_plot(certificate),
+    )
+    cold = plots.cold_plot(certificate)
+    if not cold:
+        return (
+            timeline
+            + '<p class="soft">The cold share over time is known for a split by time with events after train.</p>'
+        )
+    caption = (
+        'From the first cut on: share of events <span class="key-users">by cold users</span> and '
+        '<span class="key-items">on cold items</span>.'
+    )
+    return timeline + _figure("Cold share over time", caption, cold)
+
+
+def _items_and_users(certificate: Certificate) -> str:
+    if not certificate.popularity or not certificate.lengths:
+        return '<p class="soft">No events, so no plots.</p>'
+    tail = _figure("The items\u2019 long tail", "Events of the item at each rank.", plots.popularity_plot(certificate))
+    caption = "Share of users with at least so many events."
+    users = _figure("Length of histories", caption, plots.length_plot(certificate))
+    return f'<div class="halves">{tail}{users}</div>'
+
+
+def _funnel(reading: Reading) -> str:
+    steps = [
+        ("rejects: rows that cannot be read", reading.rejects),
+        ("below the rating threshold", reading.below_rating),
+        ("outside the time range", reading.outside_range),
+        ("exact repeats", reading.repeats),
+        (f"below the k-core ({_plural(reading.core_rounds, 'round')})", reading.below_core),
+    ]
+    left = reading.rows
+    rows = f'<tr><th scope="row">rows in the log</th><td></td><td>{left:,}</td>{_meter(left, 0, reading.rows)}</tr>'
+    for what, gone in steps:
+        left -= gone
+        number = f"&minus;{gone:,}<small>{_share(gone, reading.rows)}</small>" if gone else "0"
+        rows += (
+            f'<tr><th scope="row">{what}</th><td>{number}</td><td>{left:,}</td>{_meter(left, gone, reading.rows)}</tr>'
+        )
+    rows += (
+        f'<tr class="total"><th scope="row">events</th><td></td><td>{reading.events:,}</td>'
+        f"{_meter(reading.events, 0, reading.rows)}</tr>"
+    )
+    return _table("From rows to events", ("step", "left out", "left", ""), rows)
+
+
+def _reject_reasons(reading: Reading) -> str:
+    if not reading.reject_reasons:
+        return ""
+    ordered = sorted(reading.reject_reasons.items(), key=lambda reason: (-reason[1], reason[0]))
+    rows = "".join(f'<tr><td class="text">{_text(reason)}</td><td>{count:,}</td></tr>' for reason, count in ordered)
+    note = '<p class="soft">Each rejected row is in <code>rejects.csv</code> with its line number.</p>'
+    return f"<h3>Why rows were rejected</h3>{_table('Why rows were rejected', ('reason', 'rows'), rows)}{note}"
+
+
+def _dialect(reading: Reading) -> str:
+    separators = {"\t": "tab", " ": "space", ",": "comma ,", ";": "semicolon ;"}
+    roles = ", ".join(f"{role} = {column}" for role, column in reading.columns.items())
+    units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return _pairs(
+        [
+            ("separator", separators.get(reading.separator, reading.separator)),
+            ("header", "yes" if reading.header else "none"),
+            ("columns", roles),
+            ("rating", "read" if "rating" in reading.columns else "none in this log"),
+            ("user ids", reading.user_kind),
+            ("item ids", reading.item_kind),
+            ("time", units.get(reading.time_unit, "none in this log: the row number stands in")),
+        ]
+    )
+
+
+def _split_rule(certificate: Certificate) -> str:
+    return _SPLIT_RULES.get(certificate.split, certificate.split)
+
+
+def _splits(certificate: Certificate) -> Iterable[tuple[str, SplitFacts]]:
+    return zip(SPLITS, (certificate.train, certificate.eval, certificate.test), strict=True)
+
+
+def _counted(number: int | None, total: int | None, cold: int = 0, split: str = "train") -> str:
+    if number is None:
+        return '<td class="soft">not counted</td>'
+    note = _share(number, total) if total else f"{cold:,} cold" if split != "train" and total is None else ""
+    return f"<td>{number:,}{f'<small>{note}</small>' if note else ''}</td>"
+
+
+def _moment(seconds: int | None, certificate: Certificate) -> str:
+    if seconds is None:
+        return '<td class="soft">&ndash;</td>'
+    day, _, clock = plots.instant(seconds, certificate.reading.time_unit).partition(" ")
+    clocked = ":" in clock
+    return f"<td>{day}{f'<small>{clock}</small>' if clocked else f' {clock}'.rstrip()}</td>"
+
+
+def _meter(left: int, gone: int, rows: int) -> str:
+    kept = f'<i style="width:{100 * left / rows:.2f}%"></i>' if rows else ""
+    # A step that drops one row in a million still shows.
+    lost = f'<i class="gone" style="width:{max(100 * gone / rows, 0.6):.2f}%"></i>' if rows and gone else ""
+    return f'<td class="meter" aria-hidden="true"><span style="display:flex">{kept}{lost}</span></td>'
+
+
+def _figure(title: str, caption: str, svg: str) -> str:
+    return f"<figure><figcaption><h3>{title}</h3><p>{caption}</p></figcaption>{svg}</figure>"
+
+
+def _table(label: str, heads: Iterable[str], rows: str) -> str:
+    cells = "".join(f'<th scope="col">{head}</th>' if head else '<td class="meter"></td>' for head in heads)
+    return (
+        f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">'
+        f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return f'<dl class="pairs card">{"".join(f"<dt>{what}</dt><dd>{_text(value)}</dd>" for what, value in pairs)}</dl>'
+
+
+def _share(part: int, whole: int) -> str:
+    """A percentage that says 0% and 100% only where it is exactly that."""
+    if not whole:
+        return "\u2013"
+    percent = 100 * part / whole
+    if part > 0 and percent < 0.1:
+        return "under 0.1%"
+    if part < whole and percent > 99.9:
+        return "over 99.9%"
+    return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _text(value: str) -> str:
+    return escape(_UNPRINTABLE.sub("\ufffd", value))

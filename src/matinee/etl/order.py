@@ -1,0 +1,411 @@
+"""Chronological order: buckets of a spill, one after the other, sorted, without repeats, ties in their stated order.
+
+Batches come out in order of time and hold whole ties, but for a tie that is larger than a bucket may be: that one
+comes out as several batches, each `of_one_tie`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from matinee.etl.spill import Events, Spill, bucket_of_times, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Batch", "Room", "in_order", "quantile_bounds", "shuffle_ties"]
+
+_SMALL_TIE = 32  # up to here, comparing all pairs is quicker than a table
+_SAMPLES_PER_BUCKET = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be held at once, and where the rest goes.
+
+    Attributes:
+        bucket_events: events sorted at once.
+        folder: for what does not fit.
+        memory_bytes: kept in memory of each further spill.
+    """
+
+    bucket_events: int
+    folder: Path
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events in order, how many exact repeats were left out of them, and whether they are a piece of one large tie."""
+
+    events: Events
+    repeats: int = 0
+    of_one_tie: bool = False
+
+
+def in_order(spill: Spill, room: Room) -> Iterator[Batch]:
+    """All events of a spill by time, ties in input order, exact repeats left out; closes the spill."""
+    try:
+        for bucket in range(spill.buckets):
+            if spill.counts[bucket] <= room.bucket_events:
+                if spill.counts[bucket]:
+                    yield _without_repeats(_sorted(spill.bucket(bucket)))
+            else:
+                yield from _large_bucket(spill, bucket, room)
+    finally:
+        spill.close()
+
+
+def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Iterator[Batch]:
+    """The same batches with each tie in the order of its seeded hash (docs/format.md, section 5)."""
+    large: Spill | None = None
+    large_time, large_size = 0, 0
+    for batch in batches:
+        if large is not None and not (batch.of_one_tie and batch.events.time[0] == large_time):
+            yield from _by_key(large, large_time, room)
+            large = None
+        if not len(batch.events):
+            yield batch
+        elif not batch.of_one_tie:
+            order = _shuffled(batch.events.time, np.uint64(seed))
+            yield Batch(batch.events.take(order), batch.repeats)
+        else:
+            if large is None:
+                large, large_time, large_size = Spill(256, room.folder, room.memory_bytes), int(batch.events.time[0]), 0
+            keys = _keys(np.uint64(seed), large_time, large_size, len(batch.events))
+            keyed = batch.events._replace(time=(keys ^ np.uint64(1 << 63)).view(np.int64))
+            large.append(pack(keyed, (keys >> np.uint64(56)).astype(np.int32), 256))
+            large_size += len(batch.events)
+            yield Batch(Events.empty(0), batch.repeats)
+    if large is not None:
+        yield from _by_key(large, large_time, room)
+
+
+def quantile_bounds(sample: NDArray[np.int64], buckets: int) -> NDArray[np.int64]:
+    """At most `buckets` - 1 ascending times that divide a sample evenly; none for an empty sample."""
+    if sample.size == 0 or buckets < 2:
+        return np.empty(0, np.int64)
+    ordered = np.sort(sample)
+    at = np.arange(1, buckets) * sample.size // buckets
+    return np.unique(ordered[at])
+
+
+def _large_bucket(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
+    """Divide a bucket again by its own times; one that is a single second is a tie as large as memory."""
+    parts = int(spill.counts[bucket]) // max(1, room.bucket_events // 2) + 2
+    step = max(1, int(spill.counts[bucket]) // (parts * _SAMPLES_PER_BUCKET))
+    samples, low, high, seen = [], None, None, 0
+    for piece in spill.pieces(bucket, room.bucket_events):
+        samples.append(piece.time[-seen % step :: step])
+        seen += len(piece)
+        low = int(piece.time.min()) if low is None else min(low, int(piece.time.min()))
+        high = int(piece.time.max()) if high is None else max(high, int(piece.time.max()))
+    if low is None or high is None:
+        return
+    if low == high:
+        yield from _large_tie(spill, bucket, room)
+        return
+    bounds = quantile_bounds(np.concatenate(samples), min(parts, 4096))
+    # The times around the middle one are bounds as well: every part is then smaller than the whole.
+    middle = int(bounds[bounds.size // 2]) if bounds.size else low
+    extra = [middle] if middle > low else []
+    extra += [middle + 1] if middle < high else []
+    bounds = np.unique(np.concatenate([bounds, np.array(extra, np.int64)]))
+    finer = Spill(bounds.size + 1, room.folder, room.memory_bytes)
+    for piece in spill.pieces(bucket, room.bucket_events):
+        finer.append(pack(piece, bucket_of_times(piece.time, bounds), bounds.size + 1))
+    yield from in_order(finer, room)
+
+
+def _large_tie(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
+    """A single second with more events than fit: input order is its order; repeats are found part by part."""
+    total = int(spill.counts[bucket])
+    parts = total // max(1, room.bucket_events // 2) + 1
+    by_content = Spill(parts, room.folder, room.memory_bytes)
+    seen = 0
+    for piece in spill.pieces(bucket, room.bucket_events):
+        places = np.arange(seen, seen + len(piece), dtype=np.int64)
+        part = _content_part(piece.user, piece.item, piece.rating.view(np.uint64), parts)
+        by_content.append(pack(piece._replace(time=places), part, parts))
+        seen += len(piece)
+    repeated = np.zeros((total + 7) // 8, np.uint8)
+    for part_number in range(parts):
+        known = _Distinct()
+        for piece in by_content.pieces(part_number, room.bucket_events):
+            again = known.repeats(piece)
+            _set_bits(repeated, piece.time[again])
+    by_content.close()
+    seen = 0
+    for piece in spill.pieces(bucket, room.bucket_events):
+        keep = ~_get_bits(repeated, seen, len(piece))
+        seen += len(piece)
+        events = piece.take(keep)
+        yield Batch(events, len(piece) - len(events), of_one_tie=len(events) > 0)
+
+
+def _by_key(large: Spill, time: int, room: Room) -> Iterator[Batch]:
+    """A shuffled large tie: its keys take the place of time, and in the end time takes it back."""
+    for bucket in range(large.buckets):
+        if not large.counts[bucket]:
+            continue
+        if large.counts[bucket] <= room.bucket_events:
+            batches: Iterable[Batch] = [Batch(_sorted(large.bucket(bucket)))]
+        else:
+            batches = _large_bucket(large, bucket, room)
+        for batch in batches:
+            events = batch.events._replace(time=np.full(len(batch.events), time, np.int64))
+            yield Batch(events, 0, of_one_tie=True)
+    large.close()
+
+
+def _sorted(events: Events) -> Events:
+    """Sorted by time, stably."""
+    if len(events) < 2:
+        return events
+    low, high = int(events.time.min()), int(events.time.max())
+    if low == high:
+        return events
+    passes = ((high - low).bit_length() + 7) // 8
+    if passes <= 4:
+        keys = (events.time - low).astype(np.uint32)
+        return events.take(_radix_order(keys, passes))
+    wide = events.time.view(np.uint64) - np.int64(low).view(np.uint64)
+    return events.take(_radix_order(wide, passes))
+
+
+@njit(nogil=True, cache=True)
+def _radix_order(keys: NDArray[np.unsignedinteger], passes: int) -> NDArray[np.uint32]:
+    """The stable order of unsigned keys by their lowest `passes` bytes, one byte a pass, least significant first."""
+    size = keys.size
+    counts = np.zeros((passes, 256), np.int64)
+    for i in range(size):
+        key = keys[i]
+        for p in range(passes):
+            counts[p, np.int64((np.uint64(key) >> np.uint64(8 * p)) & np.uint64(255))] += 1
+    order = np.arange(size).astype(np.uint32)
+    other_order = np.empty_like(order)
+    other = np.empty_like(keys)
+    for p in range(passes):
+        shift = np.uint64(8 * p)
+        if counts[p].max() == size:
+            continue  # all keys share this byte
+        total = 0
+        for digit in range(256):
+            count = counts[p, digit]
+            counts[p, digit] = total
+            total += count
+        for i in range(size):
+            digit = np.int64((np.uint64(keys[i]) >> shift) & np.uint64(255))
+            to = counts[p, digit]
+            counts[p, digit] = to + 1
+            other[to] = keys[i]
+            other_order[to] = order[i]
+        keys, other = other, keys
+        order, other_order = other_order, order
+    return order
+
+
+def _without_repeats(events: Events) -> Batch:
+    keep = np.ones(len(events), np.bool_)
+    repeats = _mark_repeats(events.time, events.user, events.item, events.rating.view(np.uint64), keep)
+    return Batch(events.take(keep), repeats) if repeats else Batch(events)
+
+
+@njit(nogil=True, cache=True)
+def _mark_repeats(
+    time: NDArray[np.int64],
+    user: NDArray[np.uint32],
+    item: NDArray[np.uint32],
+    rating: NDArray[np.uint64],
+    keep: NDArray[np.bool_],
+) -> int:
+    """Clear `keep` for each event whose like came before within its tie; returns how many."""
+    repeats = 0
+    start = 0
+    while start < time.size:
+        stop = start + 1
+        while stop < time.size and time[stop] == time[start]:
+            stop += 1
+        if 1 < stop - start <= _SMALL_TIE:
+            for i in range(start + 1, stop):
+                for j in range(start, i):
+                    if user[i] == user[j] and item[i] == item[j] and rating[i] == rating[j]:
+                        keep[i] = False
+                        repeats += 1
+                        break
+        elif stop - start > _SMALL_TIE:
+            size = 64
+            while size < 2 * (stop - start):
+                size *= 2
+            table = np.full(size, -1, np.int64)
+            for i in range(start, stop):
+                slot = np.int64(_content_hash(user[i], item[i], rating[i]) & np.uint64(size - 1))
+                while table[slot] >= 0:
+                    j = table[slot]
+                    if user[i] == user[j] and item[i] == item[j] and rating[i] == rating[j]:
+                        keep[i] = False
+                        repeats += 1
+                        break
+                    slot = (slot + 1) & (size - 1)
+                else:
+                    table[slot] = i
+        start = stop
+    return repeats
+
+
+class _Distinct:
+    """The distinct events (user, item, rating) seen so far; grows with them."""
+
+    def __init__(self) -> None:
+        self._table = np.full(1 << 10, -1, np.int64)
+        self._known = Events.empty(1 << 9)
+        self._count = 0
+
+    def repeats(self, piece: Events) -> NDArray[np.bool_]:
+        """Which events of the next piece were seen before, in it or in an earlier one."""
+        again = np.zeros(len(piece), np.bool_)
+        done = 0
+        while True:
+            done, self._count = _see(
+                piece.user,
+                piece.item,
+                piece.rating.view(np.uint64),
+                done,
+                again,
+                self._table,
+                self._known.user,
+                self._known.item,
+                self._known.rating.view(np.uint64),
+                self._count,
+            )
+            if done == len(piece):
+                return again
+            larger = Events.empty(2 * len(self._known))
+            for old, new in zip(self._known, larger, strict=True):
+                new[: old.size] = old
+            self._known = larger
+            self._table = np.full(2 * self._table.size, -1, np.int64)
+            _rebuild(self._known.user, self._known.item, self._known.rating.view(np.uint64), self._count, self._table)
+
+
+@njit(nogil=True, cache=True)
+def _see(
+    user: NDArray[np.uint32],
+    item: NDArray[np.uint32],
+    rating: NDArray[np.uint64],
+    done: int,
+    again: NDArray[np.bool_],
+    table: NDArray[np.int64],
+    known_user: NDArray[np.uint32],
+    known_item: NDArray[np.uint32],
+    known_rating: NDArray[np.uint64],
+    count: int,
+) -> tuple[int, int]:
+    mask = np.uint64(table.size - 1)
+    while done < user.size:
+        if count == known_user.size:
+            return done, count
+        slot = np.int64(_content_hash(user[done], item[done], rating[done]) & mask)
+        found = False
+        while table[slot] >= 0:
+            j = table[slot]
+            if user[done] == known_user[j] and item[done] == known_item[j] and rating[done] == known_rating[j]:
+                found = True
+                break
+            slot = (slot + 1) & np.int64(mask)
+        again[done] = found
+        if not found:
+            table[slot] = count
+            known_user[count] = user[done]
+            known_item[count] = item[done]
+            known_rating[count] = rating[done]
+            count += 1
+        done += 1
+    return done, count
+
+
+@njit(nogil=True, cache=True)
+def _rebuild(
+    user: NDArray[np.uint32],
+    item: NDArray[np.uint32],
+    rating: NDArray[np.uint64],
+    count: int,
+    table: NDArray[np.int64],
+) -> None:
+    mask = np.uint64(table.size - 1)
+    for i in range(count):
+        slot = np.int64(_content_hash(user[i], item[i], rating[i]) & mask)
+        while table[slot] >= 0:
+            slot = (slot + 1) & np.int64(mask)
+        table[slot] = i
+
+
+@njit(nogil=True, cache=True)
+def _mix(z: np.uint64) -> np.uint64:
+    """The finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014, figure 16)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def _content_hash(user: np.uint32, item: np.uint32, rating: np.uint64) -> np.uint64:
+    return _mix(((np.uint64(user) << np.uint64(32)) | np.uint64(item)) ^ (rating * np.uint64(0x9E3779B97F4A7C15)))
+
+
+@njit(nogil=True, cache=True)
+def _content_part(
+    user: NDArray[np.uint32], item: NDArray[np.uint32], rating: NDArray[np.uint64], parts: int
+) -> NDArray[np.int32]:
+    part = np.empty(user.size, np.int32)
+    for i in range(user.size):
+        # The high bits choose the part, the low ones the slot in a part's table.
+        part[i] = np.int32((_content_hash(user[i], item[i], rating[i]) >> np.uint64(32)) % np.uint64(parts))
+    return part
+
+
+@njit(nogil=True, cache=True)
+def _keys(seed: np.uint64, time: int, first: int, count: int) -> NDArray[np.uint64]:
+    """The shuffle keys of `count` events of one tie, from its event `first` on."""
+    keys = np.empty(count, np.uint64)
+    start = seed * np.uint64(0x9E3779B97F4A7C15) + np.uint64(time) * np.uint64(0xBF58476D1CE4E5B9)
+    for i in range(count):
+        keys[i] = _mix(start + np.uint64(first + i) * np.uint64(0x94D049BB133111EB))
+    return keys
+
+
+@njit(nogil=True, cache=True)
+def _shuffled(time: NDArray[np.int64], seed: np.uint64) -> NDArray[np.int64]:
+    """The order that puts each tie into the order of its keys."""
+    order = np.arange(time.size)
+    start = 0
+    while start < time.size:
+        stop = start + 1
+        while stop < time.size and time[stop] == time[start]:
+            stop += 1
+        if stop - start > 1:
+            keys = _keys(seed, time[start], 0, stop - start)
+            order[start:stop] = start + np.argsort(keys, kind="mergesort")
+        start = stop
+    return order
+
+
+@njit(nogil=True, cache=True)
+def _set_bits(bits: NDArray[np.uint8], places: NDArray[np.int64]) -> None:
+    for place in places:
+        bits[place >> 3] |= np.uint8(1 << (place & 7))
+
+
+@njit(nogil=True, cache=True)
+def _get_bits(bits: NDArray[np.uint8], start: int, count: int) -> NDArray[np.bool_]:
+    found = np.empty(count, np.bool_)
+    for i in range(count):
+        found[i] = (bits[(start + i) >> 3] >> ((start + i) & 7)) & 1
+    return found

@@ -1,0 +1,315 @@
+"""The one pass over the text: chunks of lines to packed runs of events, on all workers, in input order."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+
+from matinee.errors import SourceFormatError, TooManyRejectsError
+from matinee.etl.dialect import MAX_LINE_BYTES, PROBE_ROWS, Dialect, detect, line_too_long
+from matinee.etl.ids import RawIds
+from matinee.etl.order import quantile_bounds
+from matinee.etl.parse import Parsed, Reject, Scratch, parse_chunk
+from matinee.etl.spill import Events, PackedRun, Spill, bucket_of_times, pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from matinee.etl.archive import LogStream
+    from matinee.etl.tuning import Tuning
+    from matinee.schema.progress import Progress
+    from matinee.schema.transform_settings import TransformSettings
+
+__all__ = ["Log", "read_log"]
+
+_SHOWN_REJECT_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class Log:
+    """A log that was read: its events by bucket of time, and what was left out so far."""
+
+    dialect: Dialect
+    spill: Spill
+    users: RawIds
+    items: RawIds
+    rows: int = 0
+    below_rating: int = 0
+    outside_range: int = 0
+    events: int = 0
+    largest_user: int = 0
+    largest_item: int = 0
+    first: int | None = None
+    last: int | None = None
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be read."""
+        return self.rejects.total()
+
+
+def read_log(
+    stream: LogStream,
+    settings: TransformSettings,
+    tuning: Tuning,
+    *,
+    workers: int,
+    folder: Path,
+    samples: list[bytes],
+    rejects: TextIO,
+    progress: Progress,
+) -> Log:
+    """Read a whole log into a spill in `folder`; rejected rows go to `rejects`.
+
+    `samples` are pieces of the text from all over the file, where it can be read out of order: they let the buckets of
+    time be chosen well, and change nothing else.
+
+    Raises:
+        SourceFormatError: not a log, or nothing left of it.
+        TooManyRejectsError: more unreadable rows than allowed.
+    """
+    return _Reader(stream, settings, tuning, folder, samples, rejects, progress).read(workers)
+
+
+class _Reader:
+    """Workers take chunks under one lock, parse them side by side, and hand in their runs in turn."""
+
+    def __init__(
+        self,
+        stream: LogStream,
+        settings: TransformSettings,
+        tuning: Tuning,
+        folder: Path,
+        samples: list[bytes],
+        rejects: TextIO,
+        progress: Progress,
+    ) -> None:
+        self._stream, self._settings, self._tuning = stream, settings, tuning
+        self._progress = progress
+        self._ended = False
+        self._rest = self._read_head()
+        dialect = detect(self._rest, settings)
+        self._rest = self._rest[dialect.data_offset :]
+        if dialect.time_unit not in {"s", "row"} and settings.time_unit == "auto":
+            progress.say(f"timestamps look like {dialect.time_unit}: divided to seconds (--time-unit says otherwise)")
+        self._line = dialect.data_line
+        self._accepted = 0
+        self._next_chunk = 0
+        self._turn = 0
+        self._told = 0
+        self._taking = threading.Lock()
+        self._interning = threading.Lock()
+        self._handing_in = threading.Condition()
+        self._failure: BaseException | None = None
+        self._bounds = self._choose_bounds(dialect, samples)
+        self._reject_rows = csv.writer(rejects, lineterminator="\n")
+        self._reject_rows.writerow(("line", "reason", "text"))
+        columns = dialect.columns
+        self._log = Log(
+            dialect,
+            Spill(self._bounds.size + 1, folder, tuning.block_bytes),
+            RawIds(integer=columns.user_is_integer),
+            RawIds(integer=columns.item_is_integer),
+        )
+
+    def read(self, workers: int) -> Log:
+        """Run the pass."""
+        self._progress.start("read", self._stream.total_bytes, "bytes")
+        try:
+            with ThreadPoolExecutor(workers) as pool:
+                for done in [pool.submit(self._work) for _ in range(workers)]:
+                    done.result()
+        except BaseException:
+            self._log.spill.close()
+            raise
+        self._check_rejects()
+        log = self._log
+        self._progress.finish(f"{log.rows:,} rows, {log.rejected:,} rejected")
+        if log.rows == 0 or log.events == 0:
+            log.spill.close()
+            raise SourceFormatError(
+                f"no event is left of {log.rows:,} rows: {log.rejected:,} rejected, {log.below_rating:,} below "
+                f"--min-rating, {log.outside_range:,} outside --since/--until; loosen the filters"
+            )
+        return log
+
+    def _read_head(self) -> bytes:
+        """Enough bytes to decide the dialect: the header and PROBE_ROWS lines that are not blank, or everything."""
+        head = bytearray()
+        while head.count(b"\n") <= 2 * PROBE_ROWS + 1:
+            piece = bytearray(max(1 << 16, min(len(head), 1 << 22)))
+            got = self._stream.readinto(memoryview(piece))
+            if not got:
+                self._ended = True
+                break
+            head += piece[:got]
+            if len(head) > 4 * MAX_LINE_BYTES and len([True for line in head.split(b"\n") if line.strip()]) > PROBE_ROWS + 2:
+                break
+        return bytes(head)
+
+    def _choose_bounds(self, dialect: Dialect, samples: list[bytes]) -> NDArray[np.int64]:
+        """Times that divide the log evenly, as far as its samples tell."""
+        total = self._stream.size_bytes
+        times, rows, size = [], 0, 0
+        for number, text in enumerate([self._rest, *samples]):
+            start = text.find(b"\n") + 1 if number else 0
+            stop = text.rfind(b"\n") + 1 if not (number == 0 and self._ended) else len(text)
+            if start < stop:
+                parsed = parse_chunk(np.frombuffer(text[start:stop], np.uint8), dialect.columns, Scratch())
+                times.append(parsed.time.copy())
+                rows, size = rows + parsed.rows, size + stop - start
+        if not rows:
+            return np.empty(0, np.int64)
+        expected = (total if total is not None else 8 * self._stream.total_bytes) * rows / size
+        if dialect.time_unit == "row":
+            return np.arange(self._tuning.bucket_events // 2, int(expected), max(1, self._tuning.bucket_events // 2))
+        return quantile_bounds(np.concatenate(times), min(4096, int(expected * 1.5) // self._tuning.bucket_events + 1))
+
+    def _work(self) -> None:
+        """One worker: take, parse, hand in, until the end or until some worker fails."""
+        scratch = Scratch()
+        buffer = bytearray(self._tuning.chunk_bytes)
+        try:
+            while (taken := self._take(buffer)) is not None:
+                number, buffer, size = taken
+                text = np.frombuffer(buffer, np.uint8, size)
+                parsed = parse_chunk(text, self._log.dialect.columns, scratch)
+                self._hand_in(number, text, parsed)
+                del text, parsed
+        except BaseException as failure:
+            with self._handing_in:
+                self._failure = self._failure or failure
+                self._handing_in.notify_all()
+            raise
+
+    def _take(self, buffer: bytearray) -> tuple[int, bytearray, int] | None:
+        """The next whole lines of the log: their number in line, a buffer that holds them, and their size."""
+        with self._taking:
+            if self._failure is not None or (self._ended and not self._rest):
+                return None
+            filled = 0
+            while True:
+                wanted = max(self._tuning.chunk_bytes, filled + len(self._rest) + 1)
+                if len(buffer) < wanted:
+                    buffer = buffer.ljust(wanted, b"\0")
+                buffer[filled : filled + len(self._rest)] = self._rest
+                filled += len(self._rest)
+                self._rest = b""
+                if not self._ended:
+                    got = self._stream.readinto(memoryview(buffer)[filled:])
+                    filled += got
+                    self._ended = got == 0
+                if self._ended:
+                    cut = filled
+                    break
+                cut = buffer.rfind(b"\n", 0, filled) + 1
+                if cut or filled > MAX_LINE_BYTES + 2:
+                    cut = cut or filled
+                    break
+                self._rest, filled = bytes(buffer[:filled]), 0
+                buffer = bytearray(2 * len(buffer))
+            if not cut:
+                return None
+            self._rest = bytes(buffer[cut:filled])
+            number = self._next_chunk
+            self._next_chunk += 1
+            return number, buffer, cut
+
+    def _hand_in(self, number: int, text: NDArray[np.uint8], parsed: Parsed) -> None:
+        """Codes, filters and packing beside the other workers; then, in turn, the run and the counts."""
+        log = self._log
+        needs_lock = log.users.needs_lock(parsed.user) or log.items.needs_lock(parsed.item)
+        if needs_lock:
+            with self._interning:
+                user, item = self._codes(text, parsed)
+        else:
+            user, item = self._codes(text, parsed)
+        events = Events(user, item, parsed.rating, parsed.time)
+        by_row = log.dialect.time_unit == "row"
+        run = None if by_row else self._pack(events)
+        with self._handing_in:
+            self._handing_in.wait_for(lambda: self._turn == number or self._failure is not None)
+            if self._failure is not None:
+                return
+            if run is None:
+                run = self._pack(events._replace(time=np.arange(self._accepted, self._accepted + len(events))))
+            packed, below_rating, outside_range, kept = run
+            log.spill.append(packed)
+            self._count(parsed, kept, below_rating, outside_range)
+            self._progress.advance(self._advanced())
+            self._turn += 1
+            self._handing_in.notify_all()
+
+    def _codes(self, text: NDArray[np.uint8], parsed: Parsed) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        apart_user = [(row, raw) for row, role, raw in parsed.texts if role == "user"]
+        apart_item = [(row, raw) for row, role, raw in parsed.texts if role == "item"]
+        log = self._log
+        return log.users.codes(parsed.user, text, apart_user), log.items.codes(parsed.item, text, apart_item)
+
+    def _pack(self, events: Events) -> tuple[PackedRun, int, int, Events]:
+        settings = self._settings
+        below_rating = outside_range = 0
+        if settings.min_rating is not None:
+            keep = events.rating >= settings.min_rating  # false for NaN, which is no rating
+            below_rating = int(keep.size - np.count_nonzero(keep))
+            events = events.take(keep)
+        if settings.since is not None or settings.until is not None:
+            keep = np.ones(len(events), np.bool_)
+            if settings.since is not None:
+                keep &= events.time >= settings.since
+            if settings.until is not None:
+                keep &= events.time < settings.until
+            outside_range = int(keep.size - np.count_nonzero(keep))
+            events = events.take(keep)
+        packed = pack(events, bucket_of_times(events.time, self._bounds), self._bounds.size + 1)
+        return packed, below_rating, outside_range, events
+
+    def _count(self, parsed: Parsed, kept: Events, below_rating: int, outside_range: int) -> None:
+        log = self._log
+        if parsed.too_long >= 0:
+            raise line_too_long(self._line + parsed.too_long)
+        self._accepted += parsed.user.size
+        log.rows += parsed.rows
+        log.below_rating += below_rating
+        log.outside_range += outside_range
+        log.events += len(kept)
+        if len(kept):
+            first, last = int(kept.time.min()), int(kept.time.max())
+            log.first = first if log.first is None else min(log.first, first)
+            log.last = last if log.last is None else max(log.last, last)
+            log.largest_user = max(log.largest_user, int(kept.user.max()))
+            log.largest_item = max(log.largest_item, int(kept.item.max()))
+        for reject in parsed.rejects:
+            self._write_reject(reject)
+        self._line += parsed.lines
+
+    def _write_reject(self, reject: Reject) -> None:
+        self._log.rejects[reject.reason] += 1
+        text = reject.text.decode(errors="replace")[:_SHOWN_REJECT_CHARACTERS]
+        self._reject_rows.writerow((self._line + reject.line, reject.reason, text))
+
+    def _check_rejects(self) -> None:
+        log, allowed = self._log, self._settings.max_reject_share
+        if log.rejected <= allowed * log.rows:
+            return
+        log.spill.close()
+        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in log.rejects.most_common(3))
+        raise TooManyRejectsError(
+            f"{log.rejected:,} of {log.rows:,} rows cannot be read ({reasons}), allowed is a share of {allowed:g}; "
+            f"correct --columns, --sep or --ids, or raise --max-reject-share"
+        )
+
+    def _advanced(self) -> int:
+        """Bytes of the archive consumed since the last call."""
+        position = self._stream.position_bytes
+        advanced, self._told = position - self._told, position
+        return advanced

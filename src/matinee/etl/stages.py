@@ -1,0 +1,194 @@
+"""The three stages as people call them: options as texts, a lineage record of each, the same on every way in.
+
+`matinee.extract`, `matinee.transform` and `matinee.load` are these functions, and the commands of the same names call
+them. What they call (`etl.extract`, `etl.transform`, `store.publish`) is imported when a stage runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matinee.etl.options import default_name, settings_from_options
+from matinee.schema.layout import MANIFEST
+from matinee.schema.progress import Progress, Silent
+from matinee.schema.size import parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from matinee.etl.extract import Archive
+    from matinee.etl.transform import LocalVersion
+    from matinee.lineage import Recorder, Run
+    from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit
+    from matinee.store import Published
+
+__all__ = ["extract", "load", "transform"]
+
+_ARCHIVES = Path("matinee-data/archives")  # the same place as the command line's default
+
+
+def extract(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    lineage: Recorder | None = None,
+    progress: Progress | None = None,
+) -> Archive:
+    """Fetch a source's archive and hash it; one that is here already, whole, is not fetched again.
+
+    Args:
+        source: a catalogue name, a path, a URL, or remote:path of rclone.
+        out: the folder for the archive; None is `matinee-data/archives`.
+        lineage: told of the stage; None records nothing.
+        progress: told of the bytes.
+
+    Raises:
+        SourceError: there is no such source, it does not answer, or its bytes are not the published ones.
+    """
+    from matinee.etl.extract import extract as fetch  # noqa: PLC0415 - it brings the HTTP client
+
+    with _recorded(lineage, "extract") as run:
+        archive = fetch(str(source), Path(out) if out else _ARCHIVES, progress=progress or Silent())
+        if run is not None:
+            from matinee.lineage import Artifact  # noqa: PLC0415 - only where something is recorded
+
+            run.add_input(Artifact("source", archive.name, archive.origin, archive.sha256, archive.size))
+            run.add_output(Artifact("archive", archive.name, str(archive.path), archive.sha256, archive.size))
+    return archive
+
+
+def transform(
+    source: str | Path | Archive,
+    *,
+    out: str | Path,
+    name: str | None = None,
+    split: SplitKind = "time",
+    fractions: str | Sequence[float | str] = "0.5,0.25,0.25",
+    ties: Ties = "input",
+    seed: int = 0,
+    memory_limit: str | int | None = None,
+    temp_dir: str | Path | None = None,
+    columns: str | Mapping[str, str | int] = "",
+    sep: str = "",
+    member: str = "",
+    cut: Sequence[str | int] = (),
+    rolling: int = 0,
+    ids: IdKind = "auto",
+    time_unit: TimeUnit = "auto",
+    max_reject_share: float = 0.001,
+    min_rating: float | None = None,
+    since: str | int | None = None,
+    until: str | int | None = None,
+    min_user_events: int = 0,
+    min_item_events: int = 0,
+    raw: bool = True,
+    force: bool = False,
+    workers: int | None = None,
+    lineage: Recorder | None = None,
+    progress: Progress | None = None,
+) -> LocalVersion:
+    """Turn a source into a version in the folder `out`; one that is there already, complete, is not made again.
+
+    Args:
+        source: what `extract` takes, or the archive it gave.
+        out: the version's folder.
+        name: the data set's name; None is the source's stem.
+        split: 'time', 'leave-one-out', 'ratio' (both per user) or 'random'.
+        fractions: shares of train, eval and test, exact decimals that sum to 1.
+        ties: 'input' keeps the order of events that share a second, 'shuffle' mixes them by `seed`.
+        seed: of shuffled ties and of the random split.
+        memory_limit: '1GB', '512MiB' or bytes; None is a quarter of what the process may use. It changes no byte.
+        temp_dir: where what does not fit is spilled; None is beside `out`.
+        columns: 'user=userId,item=movieId,rating=rating,time=timestamp', names or 0-based positions; '' detects them.
+        sep: the column separator; '' detects it.
+        member: the archive member to read; '' lets the archive decide.
+        cut: two instants, the first of eval and of test, instead of `fractions`: dates or Unix seconds.
+        rolling: number of rolling folds to record.
+        ids: 'integer' or 'string'; 'auto' looks at the first rows.
+        time_unit: 's', 'ms', 'us' or 'ns'; 'auto' recognises it.
+        max_reject_share: unreadable rows allowed, as a share of all rows.
+        min_rating: drop events rated below it, or not rated.
+        since: drop events before it, a date or Unix seconds.
+        until: drop events at or after it.
+        min_user_events: drop users with fewer, until it holds together with `min_item_events`.
+        min_item_events: drop items with fewer.
+        raw: keep the archive inside the version.
+        force: make the version again although it is there.
+        workers: processor cores to use; None is all.
+        lineage: told of the stages; None records nothing.
+        progress: told of the phases.
+
+    Raises:
+        UsageError: an option says nothing, or options exclude each other.
+        SourceError: the log or its archive cannot be read.
+        VersionConflictError: `out` holds something else.
+        DiskFullError: no space left for the spill or the result.
+    """
+    limit_bytes = parse_size_bytes(str(memory_limit), "--memory-limit") if memory_limit is not None else None
+    settings = settings_from_options(
+        name=name or default_name(str(getattr(source, "name", source)) if not isinstance(source, str) else source),
+        split=split,
+        fractions=fractions,
+        ties=ties,
+        seed=seed,
+        columns=columns,
+        sep=sep,
+        member=member,
+        cut=cut,
+        rolling=rolling,
+        ids=ids,
+        time_unit=time_unit,
+        max_reject_share=max_reject_share,
+        min_rating=min_rating,
+        since=since,
+        until=until,
+        min_user_events=min_user_events,
+        min_item_events=min_item_events,
+        raw=raw,
+    )
+    archive = extract(source, lineage=lineage, progress=progress) if isinstance(source, str | Path) else source
+    # After the options are understood: it brings Numba and pyarrow, which cost a second.
+    from matinee.etl.transform import transform as make  # noqa: PLC0415 - see above
+
+    return make(
+        archive,
+        Path(out),
+        settings,
+        memory_limit_bytes=limit_bytes,
+        temp_dir=Path(temp_dir) if temp_dir else None,
+        workers=workers,
+        force=force,
+        progress=progress or Silent(),
+        lineage=lineage,
+    )
+
+
+def load(
+    folder: str | Path,
+    *,
+    to: str,
+    endpoint: str | None = None,
+    lineage: Recorder | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Publish the version in `folder` to a store, verify it there, and make it the latest.
+
+    Args:
+        folder: a version's folder, as `transform` made it.
+        to: a folder, an rclone remote:path, or s3://bucket.
+        endpoint: of s3://; keys come from the environment.
+        lineage: told of the stage; None records nothing.
+        progress: told of the bytes.
+
+    Raises:
+        VersionError: there is no complete version in `folder`, or it is damaged.
+        StoreError: the store does not answer, or says no.
+    """
+
+
+def _recorded(lineage: Recorder | None, job: str, inputs: Sequence[Artifact] = ()) -> AbstractContextManager[Run | None]:
+    return lineage.stage(job, inputs) if lineage is not None else nullcontext()

@@ -1,0 +1,446 @@
+"""The transform, start to end: a log becomes a complete local version, or nothing at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matinee.errors import DiskFullError, SourceNotFoundError, UsageError, VersionConflictError, VersionNotFoundError
+from matinee.etl.archive import open_log
+from matinee.etl.certificate_page import write_page
+from matinee.etl.digest import file_sha256
+from matinee.etl.emit import RepeatsFoundError, Writer, ahead, emit
+from matinee.etl.events import EventsWriter
+from matinee.etl.facts import Facts
+from matinee.etl.hashing import HashedFile
+from matinee.etl.id_files import write_id_map
+from matinee.etl.ids import DenseIds
+from matinee.etl.order import Batch, Room, in_order, shuffle_ties
+from matinee.etl.read import Log, read_log
+from matinee.etl.run_record import run_record
+from matinee.etl.sequences import SequencesWriter
+from matinee.etl.split import Splitter, fold_shares, make_splitter
+from matinee.etl.staging import staged
+from matinee.etl.survey import Survey, survey
+from matinee.etl.text import TextWriter
+from matinee.etl.tuning import Tuning, default_memory_limit_bytes
+from matinee.schema.certificate import Certificate, Reading
+from matinee.schema.layout import (
+    CERTIFICATE,
+    CERTIFICATE_PAGE,
+    FOLDS,
+    ITEM_IDS,
+    MANIFEST,
+    RAW,
+    REJECTS,
+    RUN,
+    SPLITS,
+    USER_IDS,
+)
+from matinee.schema.manifest import FileEntry, IdMapEntry, Manifest, SourceEntry, version_id
+from matinee.schema.progress import Progress, Silent
+from matinee.schema.transform_settings import FORMAT, TransformSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+
+    from matinee.etl.extract import Archive
+
+__all__ = ["LocalVersion", "transform"]
+
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVersion:
+    """A complete version in a folder; `fresh` is False when it had been there already."""
+
+    folder: Path
+    manifest: Manifest
+    certificate: Certificate
+    fresh: bool
+
+
+def transform(
+    source: str | Path | Archive,
+    out: Path,
+    settings: TransformSettings | None = None,
+    *,
+    memory_limit_bytes: int | None = None,
+    temp_dir: Path | None = None,
+    workers: int | None = None,
+    force: bool = False,
+    text_only: bool = False,
+    progress: Progress = Silent(),  # noqa: B008 - it has no state
+    _tuning: Tuning | None = None,
+) -> LocalVersion:
+    """Turn a log (a file, or an archive that `extract` gave) into a version in the folder `out`.
+
+    `out` appears complete or not at all: the work is done in a hidden folder beside it. The same source and settings
+    give the same bytes whatever the memory limit, the number of workers and the folder for what does not fit.
+
+    Args:
+        source: a text file, plain, gzip or in a ZIP; or an Archive, whose hints fill what the settings leave open.
+        out: the version's folder; it must not exist, be empty, or hold this very version (then nothing is done).
+        settings: what decides the result; by default the name is the source's.
+        memory_limit_bytes: of the events in work; id maps (some 20 bytes a distinct id) come on top. A quarter of
+            the machine's memory by default.
+        temp_dir: where events go that do not fit; beside `out` by default. What lies there has no name and goes with
+            the process.
+        workers: threads that parse; the machine's cores by default.
+        force: replace a version that is not this one.
+        text_only: write the three text files and nothing else (for benchmarks; this is no version).
+        progress: told of each phase.
+
+    Raises:
+        SourceError: the log cannot be read, or nothing is left of it.
+        VersionConflictError: `out` holds something else.
+        DiskFullError: no space left; nothing half-written stays.
+    """
+    path = Path(getattr(source, "path", source))  # type: ignore[arg-type]
+    if not path.is_file():
+        raise SourceNotFoundError(f"{path}: no such file; expected a log or an archive (see 'matinee data list')")
+    settings = _with_hints(settings or TransformSettings(name=_name_of(path)), source)
+    fold_shares(settings)  # raises where rolling is impossible
+    workers = workers or len(os.sched_getaffinity(0))
+    limit = memory_limit_bytes or default_memory_limit_bytes()
+    tuning = _tuning or Tuning.for_memory(limit, workers)
+    known_sha256 = getattr(source, "sha256", None)
+    if out.exists() and not text_only and not force:
+        done = _already_there(out, known_sha256 or file_sha256(path, progress=progress), settings)
+        if done is not None:
+            return done
+    with ExitStack() as stack, _disk_full(out):
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        sha256 = pool.submit(file_sha256, path) if known_sha256 is None and not text_only else None
+        folder = stack.enter_context(staged(out, replace_existing=force))
+        if temp_dir is not None:
+            temp_dir.mkdir(parents=True, exist_ok=True)
+        job = _Job(path, source, settings, tuning, folder, temp_dir or folder, workers, limit, text_only, progress)
+        return job.run(sha256, known_sha256, out)
+
+
+class _Job:
+    """One transform in its hidden folder."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: str | Path | Archive,
+        settings: TransformSettings,
+        tuning: Tuning,
+        folder: Path,
+        temp_dir: Path,
+        workers: int,
+        limit_bytes: int,
+        text_only: bool,
+        progress: Progress,
+    ) -> None:
+        self._path, self._source, self._settings, self._tuning = path, source, settings, tuning
+        self._folder, self._workers, self._limit_bytes = folder, workers, limit_bytes
+        self._text_only, self._progress = text_only, progress
+        self._room = Room(tuning.bucket_events, temp_dir, tuning.block_bytes)
+        self._phases: dict[str, float] = {}
+        self._files: list[FileEntry] = []
+        self._member = ""
+
+    def run(self, sha256: Future[str] | None, known_sha256: str | None, out: Path) -> LocalVersion:
+        """All phases in their order."""
+        with self._phase("read"):
+            log = self._read()
+        with self._phase("write"):
+            users, items, splitter, facts, found = self._order_and_write(log)
+        if self._text_only:
+            return LocalVersion(out, *_no_version(self._settings), fresh=True)
+        with self._phase("certify"):
+            source = self._source_entry(known_sha256 or (sha256.result() if sha256 else ""))
+            identity = version_id(source.sha256, self._settings)
+            certificate = self._certify(identity, log, found, facts, splitter)
+            user_map = self._write_ids(USER_IDS, self._raw_ids(log.users.raw, users, found and found.user_codes))
+            item_map = self._write_ids(ITEM_IDS, self._raw_ids(log.items.raw, items, found and found.item_codes))
+            if found:
+                found.close()
+            if self._settings.rolling:
+                self._put(FOLDS, json.dumps(splitter.folds(), indent=2) + "\n")
+            if self._settings.raw:
+                self._copy_raw(source)
+        plain = self._settings.as_json()
+        files = tuple(sorted(self._files, key=lambda file: file.path))
+        manifest = Manifest(identity, self._settings.name, FORMAT, source, plain, user_map, item_map, files)
+        events = certificate.reading.events
+        record = run_record(self._phases, events, self._limit_bytes, self._workers)
+        (self._folder / RUN).write_text(json.dumps(record, indent=2) + "\n")
+        (self._folder / MANIFEST).write_text(manifest.to_json())
+        return LocalVersion(out, manifest, certificate, fresh=True)
+
+    def _read(self) -> Log:
+        rejects_path = self._folder / REJECTS
+        with open_log(self._path, self._settings.member) as stream:
+            self._member = stream.name if stream.name != self._path.name else ""
+            with rejects_path.open("w", encoding="utf-8", newline="") as rejects:
+                log = read_log(
+                    stream,
+                    self._settings,
+                    self._tuning,
+                    workers=self._workers,
+                    folder=self._room.folder,
+                    samples=_samples(self._path, stream.size_bytes),
+                    rejects=rejects,
+                    progress=self._progress,
+                )
+        if self._text_only:
+            rejects_path.unlink()
+        else:
+            self._add(REJECTS, rows=log.rejected)
+        return log
+
+    def _order_and_write(self, log: Log) -> tuple[DenseIds, DenseIds, Splitter, Facts | None, Survey | None]:
+        settings = self._settings
+        per_user = settings.split in {"leave-one-out", "ratio"}
+        if not (per_user or settings.min_user_events > 1 or settings.min_item_events > 1):
+            # Repeats are rare. Where the cuts depend on their number, assume none, and begin again if one turns up.
+            counts_matter = settings.split == "time" and not settings.cuts
+            try:
+                return self._write(log, None, allow_repeats=not counts_matter)
+            except RepeatsFoundError:
+                self._progress.say("the log has exact repeats: counted first, then written")
+        found = survey(self._in_order(log), log, settings, self._room)
+        log.spill.close()
+        return self._write(log, found, allow_repeats=True)
+
+    def _in_order(self, log: Log) -> Iterator[Batch]:
+        batches = in_order(log.spill, self._room)
+        return ahead(batches) if self._workers > 1 else batches
+
+    def _write(
+        self, log: Log, found: Survey | None, *, allow_repeats: bool
+    ) -> tuple[DenseIds, DenseIds, Splitter, Facts | None, Survey | None]:
+        settings = self._settings
+        memory = self._limit_bytes
+        if found is None:
+            users, items = DenseIds(log.largest_user, memory), DenseIds(log.largest_item, memory)
+            batches, events, totals = self._in_order(log), log.events, None
+        else:
+            users, items = DenseIds(found.user_codes.size, memory), DenseIds(found.item_codes.size, memory)
+            batches, events, totals = found.batches(), found.events, found.totals
+        if settings.ties == "shuffle":
+            batches = shuffle_ties(batches, settings.seed, self._room)
+        splitter = make_splitter(settings, events, totals)
+        first, last = (found.first, found.last) if found else (log.first or 0, log.last or 0)
+        text = TextWriter(self._folder, settings.name, hashed=not self._text_only)
+        writers: list[Writer] = [text]
+        facts = None
+        if not self._text_only:
+            facts = Facts(first, last, by_time=splitter.by_time)
+            parquet = EventsWriter(self._folder, has_rating=log.dialect.columns.rating >= 0)
+            sequences = SequencesWriter(self._folder, self._room.folder, self._tuning.block_bytes)
+            writers += [parquet, sequences]
+        self._progress.start("write", events, "rows")
+        self._repeats = emit(
+            batches, users, items, splitter, facts, writers,
+            allow_repeats=allow_repeats, threads=self._workers > 1, progress=self._progress,
+        )  # fmt: skip
+        if found:
+            self._repeats = found.repeats
+        self._files += text.close()
+        if facts is not None:
+            self._files += parquet.close()
+            self._files += sequences.close(facts.totals())
+        if found is None:
+            log.spill.close()
+        self._progress.finish(f"{users.count:,} users, {items.count:,} items")
+        return users, items, splitter, facts, found
+
+    def _certify(
+        self, identity: str, log: Log, found: Survey | None, facts: Facts | None, splitter: Splitter
+    ) -> Certificate:
+        if facts is None:
+            raise ValueError("text only has no certificate")
+        settings, dialect = self._settings, log.dialect
+        train, evaluation, test = facts.split_facts()
+        reading = Reading(
+            rows=log.rows,
+            rejects=log.rejected,
+            below_rating=log.below_rating,
+            outside_range=log.outside_range,
+            repeats=self._repeats,
+            below_core=found.below_core if found else 0,
+            core_rounds=found.core_rounds if found else 0,
+            events=train.rows + evaluation.rows + test.rows,
+            separator=dialect.columns.separator.decode(errors="replace"),
+            header=dialect.header,
+            columns=dialect.names,
+            user_kind="integer" if log.users.integer else "string",
+            item_kind="integer" if log.items.integer else "string",
+            time_unit=dialect.time_unit,
+            reject_reasons=dict(sorted(log.rejects.items())),
+        )
+        certificate = Certificate(
+            version=identity,
+            name=settings.name,
+            split=settings.split,
+            cuts=splitter.cuts(),
+            ties=settings.ties,
+            tied_events=facts.tied_events,
+            users=facts.users,
+            items=facts.items,
+            train=train,
+            eval=evaluation,
+            test=test,
+            reading=reading,
+            timeline=facts.timeline(),
+            popularity=facts.popularity(),
+            lengths=facts.lengths(),
+            warnings=(),
+        )
+        certificate = replace(certificate, warnings=_warnings(certificate))
+        self._put(CERTIFICATE, certificate.to_json())
+        write_page(certificate, self._folder / CERTIFICATE_PAGE)
+        self._add(CERTIFICATE_PAGE)
+        return certificate
+
+    def _raw_ids(self, raw: Any, dense: DenseIds, provisional: np.ndarray[Any, Any] | None) -> pa.Array:
+        codes = dense.codes()
+        return raw(codes if provisional is None else provisional[codes.astype(np.int64) - 1])
+
+    def _write_ids(self, path: str, raw: pa.Array) -> IdMapEntry:
+        entry, id_map = write_id_map(self._folder, path, raw)
+        self._files.append(entry)
+        return id_map
+
+    def _source_entry(self, sha256: str) -> SourceEntry:
+        archive = self._source
+        return SourceEntry(
+            name=getattr(archive, "name", None) or self._path.name if not isinstance(archive, (str, Path)) else self._path.name,
+            archive=self._path.name,
+            size=self._path.stat().st_size,
+            sha256=sha256,
+            origin=getattr(archive, "origin", self._path.name),
+            member=self._member,
+        )
+
+    def _copy_raw(self, source: SourceEntry) -> None:
+        """The archive as fetched; what was copied is hashed, so that a source changed meanwhile does not slip in."""
+        copy = HashedFile(self._folder, f"{RAW}/{source.archive}")
+        with self._path.open("rb") as original:
+            while piece := original.read(1 << 22):
+                copy.write(piece)
+        entry = copy.close(None)
+        if entry.sha256 != source.sha256:
+            raise VersionConflictError(
+                f"{self._path}: changed while it was read (SHA-256 {source.sha256[:12]}... then {entry.sha256[:12]}...); "
+                f"run again when it is at rest"
+            )
+        self._files.append(entry)
+
+    def _put(self, path: str, text: str) -> None:
+        (self._folder / path).write_text(text, encoding="utf-8")
+        self._add(path)
+
+    def _add(self, path: str, rows: int | None = None) -> None:
+        file = self._folder / path
+        self._files.append(FileEntry(path, file.stat().st_size, file_sha256(file, cache=None), rows))
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._phases[name] = time.perf_counter() - start
+
+
+def _with_hints(settings: TransformSettings, source: object) -> TransformSettings:
+    """What the settings leave open, as the catalogue knows it."""
+    return replace(
+        settings,
+        member=settings.member or getattr(source, "member", ""),
+        columns=settings.columns or tuple(getattr(source, "columns", ())),
+        separator=settings.separator or getattr(source, "separator", ""),
+    )
+
+
+def _name_of(path: Path) -> str:
+    stem = re.sub(r"(\.(zip|gz|whl|csv|dat|tsv|txt|inter|data))+$", "", path.name.lower())
+    return re.sub(r"[^a-z0-9_.-]+", "-", stem).strip(".-") or "log"
+
+
+def _samples(path: Path, size: int | None) -> list[bytes]:
+    """Pieces of a plain file from all over it; nothing from what can only be read in order."""
+    total = path.stat().st_size
+    if size != total or total < _SAMPLES * _SAMPLE_BYTES:
+        return []
+    with path.open("rb") as file:
+        pieces = []
+        for number in range(_SAMPLES):
+            file.seek(number * (total - _SAMPLE_BYTES) // (_SAMPLES - 1))
+            pieces.append(file.read(_SAMPLE_BYTES))
+        return pieces
+
+
+def _already_there(out: Path, sha256: str, settings: TransformSettings) -> LocalVersion | None:
+    """The version in `out` if it is this one; None where there is room for it."""
+    if out.is_dir() and not any(out.iterdir()):
+        return None
+    identity = version_id(sha256, settings)
+    try:
+        manifest = Manifest.read(out)
+    except VersionNotFoundError:
+        raise VersionConflictError(f"{out}: not empty, and no version; choose another --out, or --force") from None
+    if manifest.id != identity:
+        raise VersionConflictError(
+            f"{out}: holds version {manifest.id}, this would be {identity}; choose another --out, or --force"
+        )
+    for file in manifest.files:
+        path = out / file.path
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise VersionConflictError(f"{path}: missing or of another size than its manifest says; pass --force")
+    return LocalVersion(out, manifest, Certificate.read(out), fresh=False)
+
+
+def _warnings(certificate: Certificate) -> tuple[str, ...]:
+    """Sentences a person should read."""
+    warnings = []
+    if certificate.split != "time":
+        warnings.append(
+            f"The split '{certificate.split}' leaks across users in time: {certificate.leaks:,} targets lie before a "
+            "training event. Scores on it flatter a model; use the time split to decide what goes live."
+        )
+    if certificate.reading.time_unit == "row":
+        warnings.append("The log has no time column: the row number stands in for time, so order is only the file's.")
+    warnings += [f"The {split} split is empty." for split in SPLITS if not getattr(certificate, split).rows]
+    return tuple(warnings)
+
+
+def _no_version(settings: TransformSettings) -> tuple[Any, Any]:
+    del settings
+    return None, None
+
+
+@contextmanager
+def _disk_full(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
+        raise DiskFullError(
+            f"no space left while writing {out} ({free:,} bytes free there now); nothing half-written stays: make room, "
+            "or point --temp-dir and --out elsewhere, and run again"
+        ) from error
+
+
+_ = (asdict, UsageError)

@@ -7,10 +7,13 @@ them by movie, and formatting needs nothing else but the user.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["fill_users", "format_rows"]
 
@@ -34,7 +37,7 @@ def _draw(state: NDArray[np.uint64]) -> float:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)) * 2.0**-53
+    return float(z >> np.uint64(11)) * 2.0**-53
 
 
 @njit(cache=True)
@@ -108,7 +111,7 @@ def fill_users(
     rush_hour = int(last * _RUSH_HOUR_AT) // 3600 * 3600
     filled = 0
     while filled < wanted:
-        state[0] = seed * np.uint64(0xD1342543DE82EF95) + np.uint64(user) * np.uint64(0x2545F4914F6CDD1D)
+        state[0] = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(user) * np.uint64(0x2545F4914F6CDD1D)
         length = _length(state, longest, left - filled)
         arrival = _draw(state) * arrival_cdf[days - _QUIET_END_DAYS]
         day = np.searchsorted(arrival_cdf, arrival, side="right") - 1

@@ -11,16 +11,18 @@ rush. Nobody rates a movie twice. The same rows, seed and options give the same 
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, get_args
+from typing import IO, TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from event_stream import fill_users, format_rows
 from numpy.typing import NDArray
+
+from event_stream import fill_users, format_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Order", "generate"]
 
@@ -83,9 +85,9 @@ def generate(
                 blocks = _reordered(blocks, rows, order, seed, Path(folder))
             for user, packed in blocks:
                 users = max(users, int(user.max()))
-                file.write(format_rows(user, packed, world.movie_ids, _FIRST_SECOND))
+                format_rows(user, packed, world.movie_ids, _FIRST_SECOND).tofile(file)
             size_bytes = file.tell()
-        os.replace(partial, out)
+        partial.replace(out)
     return users, size_bytes
 
 
@@ -116,7 +118,7 @@ def _arrivals(random: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _alias_table(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vose's alias table: draw a row uniformly, keep it with `keep`, else take `other`; one draw costs the same always."""
+    """Vose's alias table: draw a row uniformly, keep it with `keep`, else take `other`; all draws cost the same."""
     keep = weights * (len(weights) / weights.sum())
     other = np.arange(len(weights))
     small, large = list(np.flatnonzero(keep < 1)), list(np.flatnonzero(keep >= 1))
@@ -154,7 +156,7 @@ def _user_blocks(world: _World, rows: int) -> Iterator[_Block]:
             world.keep,
             world.other,
             world.rating_cdf,
-            np.uint64(world.seed),
+            world.seed,
             world.half_in_one_hour,
         )
         rows -= filled

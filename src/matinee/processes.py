@@ -81,7 +81,10 @@ def start_detached(
     Raises:
         OSError: it cannot be started.
     """
-    return _popen(list(map(str, argv)), environment, output, folder)
+    process = _popen(list(map(str, argv)), environment, output, folder)
+    # Someone has to take note of its end while we are here, or it would stay in the process table as a zombie.
+    threading.Thread(target=process.wait, name=f"keeper of {Path(argv[0]).name}", daemon=True).start()
+    return process
 
 
 def end(process: int | subprocess.Popen[bytes], *, patience_s: float) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import UsageError
-from matinee.schema.size import parse_size_bytes
+from matinee.sizes import parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,6 +5,7 @@ import gc
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ def as_rows(*part: np.ndarray, has_rating: bool) -> list[dict[str, float | None]
 
 @settings(max_examples=60)
 @given(lengths=LENGTHS, has_rating=st.booleans(), group=st.integers(1, 9))
-def test_rows_and_groups_do_not_depend_on_the_parts(lengths, has_rating, group):
+def test_rows_and_groups_do_not_depend_on_the_parts(lengths: list[Any], has_rating: bool, group: int) -> None:
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "ROW_GROUP", group)
         folder = Path(name)
@@ -69,7 +70,7 @@ def test_rows_and_groups_do_not_depend_on_the_parts(lengths, has_rating, group):
             assert sizes == [min(group, entry.rows - start) for start in range(0, entry.rows, group)]
 
 
-def test_real_groups_schema_and_statistics(tmp_path):
+def test_real_groups_schema_and_statistics(tmp_path: Path) -> None:
     writer = EventsWriter(tmp_path, has_rating=True)
     part = columns(2 * ROW_GROUP + 5)
     for start in range(0, part[0].size, 700_001):
@@ -94,17 +95,36 @@ def test_real_groups_schema_and_statistics(tmp_path):
     assert (times.min, times.max) == (part[3][ROW_GROUP], part[3][2 * ROW_GROUP - 1])
 
 
-def test_a_full_disk_keeps_its_errno_and_abort_is_quiet(tmp_path):
+def test_a_full_disk_keeps_its_errno_and_abort_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     # The file's magic bytes are the first write; /dev/full refuses even those.
     (tmp_path / events_path("test")).symlink_to("/dev/full")
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(OSError, match="No space left") as caught:
         EventsWriter(tmp_path, has_rating=False)
     assert caught.value.errno == errno.ENOSPC
     gc.collect()  # a writer left open would complain here
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_abort_leaves_no_footer_and_can_be_repeated(tmp_path):
+def test_a_disk_that_fills_up_later_keeps_its_errno(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = EventsWriter(tmp_path, has_rating=True)
+    writer.write("train", *columns(10))
+
+    def full(_file: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            writer.close()
+    assert caught.value.errno == errno.ENOSPC
+    writer.abort()
+    del writer
+    gc.collect()
+
+
+def test_abort_leaves_no_footer_and_can_be_repeated(tmp_path: Path) -> None:
     writer = EventsWriter(tmp_path, has_rating=True)
     writer.write("train", *columns(10))
     writer.abort()
@@ -122,7 +142,7 @@ def test_abort_leaves_no_footer_and_can_be_repeated(tmp_path):
     group=st.integers(1, 9),
     large=st.booleans(),
 )
-def test_id_map_and_its_content_hash(raw, group, large):
+def test_id_map_and_its_content_hash(raw: list[Any], group: int, large: bool) -> None:
     text = bool(raw) and isinstance(raw[0], str)
     kind = "string" if text else "integer"
     array = (
@@ -146,6 +166,6 @@ def test_id_map_and_its_content_hash(raw, group, large):
     assert id_map.sha256 == hashlib.sha256(expected).hexdigest()
 
 
-def test_an_empty_map_of_strings(tmp_path):
+def test_an_empty_map_of_strings(tmp_path: Path) -> None:
     _, id_map = write_id_map(tmp_path, "ids/items.parquet", pa.array([], pa.string()))
     assert id_map.sha256 == hashlib.sha256(b"string\n").hexdigest()

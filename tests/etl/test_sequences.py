@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +24,10 @@ MEMORY = st.integers(0, 2000) | st.sampled_from([1 << 14, 1 << 20])
 def write(writer: SequencesWriter, split: str, pairs: list[tuple[int, int]]) -> None:
     columns = np.array(pairs, np.int32).reshape(-1, 2)
     writer.write(split, columns[:, 0], columns[:, 1], np.zeros(len(pairs)), np.zeros(len(pairs), np.int64))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def check(folder: Path, entries: list, pairs: dict[str, np.ndarray], users: int) -> None:
@@ -49,7 +53,7 @@ def totals(pairs: dict[str, np.ndarray], users: int) -> dict[str, np.ndarray]:
 
 @settings(max_examples=100)
 @given(parts=PARTS, memory=MEMORY)
-def test_items_lie_by_user_however_little_memory_there_is(parts, memory):
+def test_items_lie_by_user_however_little_memory_there_is(parts: list[Any], memory: int) -> None:
     users = max((user for _, part in parts for user, _ in part), default=0) + 1
     pairs = {
         split: np.array([pair for of, part in parts if of == split for pair in part], np.int32).reshape(-1, 2)
@@ -61,12 +65,12 @@ def test_items_lie_by_user_however_little_memory_there_is(parts, memory):
         writer = SequencesWriter(folder, folder / "temp", memory)
         for split, part in parts:
             write(writer, split, part)
-        assert not os.listdir(folder / "temp")
+        assert not list((folder / "temp").iterdir())
         check(folder, writer.close(totals(pairs, users)), pairs, users)
 
 
 @pytest.mark.parametrize("memory", [1 << 17, 1 << 21, 1 << 27])
-def test_many_users_over_many_partitions(tmp_path, memory):
+def test_many_users_over_many_partitions(tmp_path: Path, memory: int) -> None:
     random = np.random.default_rng(memory)
     users = 50_000
     pairs = {
@@ -83,7 +87,7 @@ def test_many_users_over_many_partitions(tmp_path, memory):
     check(tmp_path, writer.close(totals(pairs, users)), pairs, users)
 
 
-def test_the_items_can_be_mapped(tmp_path):
+def test_the_items_can_be_mapped(tmp_path: Path) -> None:
     writer = SequencesWriter(tmp_path, tmp_path, 1 << 20)
     write(writer, "train", [(2, 7), (1, 8), (2, 9)])
     writer.close({split: np.array([0, 1, 2] if split == "train" else [0, 0, 0]) for split in SPLITS})
@@ -91,18 +95,18 @@ def test_the_items_can_be_mapped(tmp_path):
     assert items.tolist() == [8, 7, 9]
 
 
-def test_totals_that_do_not_fit_are_refused(tmp_path):
+def test_totals_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     writer = SequencesWriter(tmp_path, tmp_path, 1 << 20)
     write(writer, "train", [(1, 7)])
     with pytest.raises(ValueError, match="0 events, 1 were written"):
         writer.close({split: np.zeros(2, np.int64) for split in SPLITS})
 
 
-def test_abort_gives_the_temporary_file_back(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+def test_abort_gives_the_temporary_file_back(tmp_path: Path) -> None:
+    before = open_files()
     writer = SequencesWriter(tmp_path, tmp_path, 0)
     write(writer, "train", [(1, 7), (1, 8)])
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert open_files() == before + 1
     writer.abort()
     writer.abort()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before

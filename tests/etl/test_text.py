@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def write(writer: TextWriter, split: str, pairs: list[tuple[int, int]]) -> None:
 
 
 @given(parts=PARTS, slice_events=st.integers(1, 40), hashed=st.booleans())
-def test_lines_are_those_of_python_however_cut(parts, slice_events, hashed):
+def test_lines_are_those_of_python_however_cut(parts: list[Any], slice_events: int, hashed: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(text, "_SLICE", slice_events)
         writer = TextWriter(Path(folder), "log", hashed=hashed)
@@ -42,7 +43,7 @@ def test_lines_are_those_of_python_however_cut(parts, slice_events, hashed):
             assert entry.sha256 == (hashlib.sha256(expected).hexdigest() if hashed else "")
 
 
-def test_a_full_slice_of_the_longest_lines_fits(tmp_path):
+def test_a_full_slice_of_the_longest_lines_fits(tmp_path: Path) -> None:
     writer = TextWriter(tmp_path, "log", hashed=False)
     ids = np.full(text._SLICE + 1, 2**31 - 1, np.int32)
     writer.write("eval", ids, ids, np.zeros(ids.size), np.zeros(ids.size, np.int64))
@@ -50,7 +51,7 @@ def test_a_full_slice_of_the_longest_lines_fits(tmp_path):
     assert (tmp_path / text_path("log", "eval")).read_bytes() == b"2147483647\t2147483647\n" * ids.size
 
 
-def test_abort_closes_the_files_and_can_be_repeated(tmp_path):
+def test_abort_closes_the_files_and_can_be_repeated(tmp_path: Path) -> None:
     writer = TextWriter(tmp_path, "log", hashed=True)
     write(writer, "train", [(1, 2)])
     writer.abort()
@@ -60,10 +61,10 @@ def test_abort_closes_the_files_and_can_be_repeated(tmp_path):
         writer.close()
 
 
-def test_a_hashed_file_makes_its_folders_and_hashes_what_it_writes(tmp_path):
+def test_a_hashed_file_makes_its_folders_and_hashes_what_it_writes(tmp_path: Path) -> None:
     file = HashedFile(tmp_path, "a/b/c.bin")
     array = np.arange(5, dtype=np.int64)
-    for data in (b"head", b"", array, np.empty(0, np.int32), memoryview(b"tail")):
+    for data in (b"head", b"", array.data, np.empty(0, np.int32).data, memoryview(b"tail")):
         file.write(data)
     entry = file.close(7)
     written = (tmp_path / "a/b/c.bin").read_bytes()
@@ -72,7 +73,7 @@ def test_a_hashed_file_makes_its_folders_and_hashes_what_it_writes(tmp_path):
     assert entry.sha256 == hashlib.sha256(written).hexdigest()
 
 
-def test_a_full_disk_is_an_os_error(tmp_path):
+def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "training").mkdir()
     (tmp_path / text_path("log", "train")).symlink_to("/dev/full")
     writer = TextWriter(tmp_path, "log", hashed=True)

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, note
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
-from matinee.etl.transform import transform
 
 from logs import Case, cases
+from matinee.etl.transform import transform
 from matinee.etl.tuning import Tuning
 from matinee.schema.certificate import Certificate
 from matinee.schema.layout import (
@@ -39,7 +39,7 @@ from matinee.schema.transform_settings import TransformSettings
 from oracle import Event, Expected, expect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from matinee.etl.transform import LocalVersion
 
@@ -72,8 +72,26 @@ def ways() -> st.SearchStrategy[Way]:
     )
 
 
+# A plain file that begins so is refused as another format before anything is read of it.
+OTHER_FORMATS = (b"\xff\xfe", b"\xfe\xff", b"PK", b"\x1f\x8b")
+
+
+@pytest.fixture(scope="module")
+def _plain_page() -> Iterator[None]:
+    """The certificate's page without its plots: they cost half a second a version, and have tests of their own."""
+
+    def write_page(certificate: Certificate, path: Path) -> None:
+        path.write_text(certificate.to_json(), encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matinee.etl.transform.write_page", write_page)
+        yield
+
+
+@pytest.mark.usefixtures("_plain_page")
 @given(case=cases(), way=ways(), other=ways())
 def test_transform_equals_the_oracle(case: Case, way: Way, other: Way) -> None:
+    assume(way.container != "plain" or not case.log.startswith(OTHER_FORMATS))
     expected = expect(case.log, case.settings)
     note(f"{case.log!r}\n{case.settings}\n-> {expected if isinstance(expected, type) else 'a version'}")
     with tempfile.TemporaryDirectory() as name:
@@ -220,7 +238,7 @@ def extremes(rng: np.random.Generator) -> bytes:
         (one_second, {}),
         (one_second, {"ties": "shuffle", "split": "random", "seed": 7}),
         (extremes, {"time_unit": "s"}),
-        (extremes, {"time_unit": "s", "split": "ratio"}),
+        (extremes, {"time_unit": "s", "split": "random"}),
     ],
 )
 def test_limits_do_not_show(

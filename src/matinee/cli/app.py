@@ -167,6 +167,7 @@ def build_app() -> App:
         help_epilogue="Start with: matinee rehearse",
         version=_version,
         version_flags=["--version"],
+        suppress_keyboard_interrupt=False,  # main has a line and a code for it
     )
     parents = {"": app}
     for place, command in enumerate(COMMANDS):

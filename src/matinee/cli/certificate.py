@@ -26,14 +26,17 @@ def print_certificate(certificate: Certificate, output: Output) -> None:
     reading = certificate.reading
     cuts = ", ".join(f"{_instant(cut)} ({cut})" for cut in certificate.cuts)
     leaks = certificate.leaks
+    filtered = reading.below_rating + reading.outside_range + reading.below_core
     output.facts(
         {
             "split by": certificate.split + (f", cuts at {cuts}" if cuts else ""),
-            "leaks": "0 targets lie before a training event" if not leaks else f"{leaks:,} TARGETS BEFORE A TRAINING EVENT",
+            "leaks": "0 targets lie before a training event"
+            if not leaks
+            else f"{leaks:,} TARGETS BEFORE A TRAINING EVENT",
             "ties": f"{_share(certificate.tied_events, reading.events)} of the events share their second with another; "
             f"order: {certificate.ties}",
             "left out": f"{reading.rejects:,} unreadable rows, {reading.repeats:,} exact repeats, "
-            f"{reading.below_rating + reading.outside_range + reading.below_core:,} by filters, of {reading.rows:,} rows",
+            f"{filtered:,} by filters, of {reading.rows:,} rows",
         }
     )
     for warning in certificate.warnings:

@@ -1,7 +1,7 @@
 """`matinee data list`: the logs that Matinee knows by name."""
 
 from matinee.cli.output import SPEAKING, Output
-from matinee.schema.size import show_size
+from matinee.sizes import show_size
 
 __all__ = ["list_"]
 
@@ -12,9 +12,25 @@ def list_(*, output: Output = SPEAKING) -> None:
     Args:
         output: How to tell.
     """
-    import matinee.etl.data as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import data as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    entries = verbs.list()
-    output.table(("name", "size", "address", "licence"), [], right=("size",))
-    output.result(entries)
-    del show_size
+    datasets = verbs.list()
+    output.table(
+        ("name", "ratings", "years", "size", "mirrors", "page"),
+        [
+            (
+                dataset.name,
+                dataset.rows,
+                dataset.years,
+                show_size(dataset.size_bytes) if dataset.size_bytes else "changes",
+                len(dataset.mirrors),
+                dataset.page,
+            )
+            for dataset in datasets
+        ],
+        right=("ratings", "size", "mirrors"),
+    )
+    output.line()
+    output.line("MovieLens asks to be cited, and none of its licences allows commercial use without permission.")
+    output.line("`matinee data list --json` has each licence in a sentence, and the addresses.")
+    output.result(datasets)

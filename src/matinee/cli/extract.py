@@ -1,11 +1,11 @@
 """`matinee extract`: fetch a source's archive and hash it."""
 
-from dataclasses import asdict
 from pathlib import Path
 
+from matinee.cli.lineage import recorder
 from matinee.cli.output import SPEAKING, Output
-from matinee.schema.size import show_size
 from matinee.settings import read_settings
+from matinee.sizes import show_size
 
 __all__ = ["extract"]
 
@@ -15,11 +15,18 @@ def extract(source: str, /, *, out: Path | None = None, output: Output = SPEAKIN
 
     Args:
         source: A catalogue name (see `matinee data list`), a path, a URL, or remote:path of rclone.
-        out: The folder for the archive; by default `archives` in the data folder.
+        out: The folder for the archive; by default `archives` in the data folder, and a local file stays where it is.
+        output: How to tell.
     """
-    from matinee.etl.extract import extract as fetch  # noqa: PLC0415 - HTTP is loaded only where it is used
+    from matinee.etl import stages  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    archive = fetch(source, out or read_settings().archives, progress=output.progress())
+    settings = read_settings()
+    archive = stages.extract(
+        source,
+        out=out or (None if stages.is_local(source) else settings.archives),
+        lineage=recorder(settings.data_dir, output),
+        progress=output.progress(),
+    )
     output.facts(
         {
             "archive": archive.path,
@@ -31,4 +38,4 @@ def extract(source: str, /, *, out: Path | None = None, output: Output = SPEAKIN
     )
     if not archive.fetched:
         output.line("It was here already; nothing was fetched.")
-    output.result(asdict(archive) | {"path": str(archive.path)})
+    output.result(archive)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["lineage", "recorder"]
 
 
-def lineage(
-    version: str | None = None, /, *, place: Place = DEFAULT_PLACE, output: Output = SPEAKING
-) -> int:
+def lineage(version: str | None = None, /, *, place: Place = DEFAULT_PLACE, output: Output = SPEAKING) -> int:
     """Print the chain from a source to a version, and check it.
 
     Args:

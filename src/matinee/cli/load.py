@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.cli.lineage import recorder
-from matinee.cli.output import SPEAKING, Output
-from matinee.schema.size import show_size
+from matinee.cli.output import SPEAKING, Flag, Output
 from matinee.settings import read_settings
+from matinee.sizes import show_size
 
 if TYPE_CHECKING:
     from matinee.store import Published
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["load", "print_published"]
 
 
-def load(folder: Path, /, *, to: str, endpoint: str | None = None, output: Output = SPEAKING) -> None:
+def load(
+    folder: Path, /, *, to: str, endpoint: str | None = None, recheck: Flag = False, output: Output = SPEAKING
+) -> None:
     """Publish a version from this machine to a store and verify it there.
 
     Args:
         folder: The version's folder, as `matinee transform` made it.
         to: A folder, an rclone remote:path, or s3://bucket.
         endpoint: The address of the S3 service for s3://bucket; keys come from the environment.
+        recheck: Read back a version that is there already, too, and send again what is not right.
         output: How to tell.
     """
     from matinee.etl.stages import load as stage  # noqa: PLC0415 - a command's rooms are loaded when it is called
@@ -30,6 +33,7 @@ def load(folder: Path, /, *, to: str, endpoint: str | None = None, output: Outpu
         folder,
         to=to,
         endpoint=endpoint or settings.endpoint,
+        recheck=recheck,
         lineage=recorder(settings.data_dir, output),
         progress=output.progress(),
     )
@@ -39,7 +43,9 @@ def load(folder: Path, /, *, to: str, endpoint: str | None = None, output: Outpu
 def print_published(published: "Published", output: Output) -> None:
     """What came of a publish."""
     sent = "it was there already" if published.unchanged else f"{show_size(published.sent_bytes)} sent"
-    output.line(f"{published.dataset} {published.id}: {published.files} files in {published.location}, {sent}, verified")
+    output.line(
+        f"{published.dataset} {published.id}: {published.files} files in {published.location}, {sent}, verified"
+    )
     if not published.latest:
         output.line("Somebody else has published since; LATEST names theirs.")
     output.result(published)

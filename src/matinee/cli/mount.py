@@ -8,9 +8,7 @@ from matinee.cli.place import DEFAULT_PLACE, Place
 __all__ = ["mount", "unmount"]
 
 
-def mount(
-    version: str, directory: Path, /, *, place: Place = DEFAULT_PLACE, output: Output = SPEAKING
-) -> None:
+def mount(version: str, directory: Path, /, *, place: Place = DEFAULT_PLACE, output: Output = SPEAKING) -> None:
     """Show a published version as a read-only folder.
 
     With a store of your own the command returns at once and the folder stays until `matinee unmount`. With the
@@ -22,10 +20,12 @@ def mount(
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    mounted = verbs.mount(version, directory, progress=output.progress(), **place.settled())
-    output.line(f"{mounted.dataset} {mounted.id} is in {mounted.directory}; `matinee unmount {mounted.directory}` ends it")
+    where = place.settled()
+    mounted = verbs.mount(version, directory, progress=output.progress(), **where)
+    if where["store"] is not None:  # the embedded one has said so before it began to wait, and is gone by now
+        output.line(f"{mounted.dataset} {mounted.id}: {mounted.directory}, until `matinee unmount {mounted.directory}`")
     output.result(mounted)
 
 
@@ -36,8 +36,8 @@ def unmount(directory: Path, /, *, output: Output = SPEAKING) -> None:
         directory: Where it was mounted.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    verbs.unmount(directory)
-    output.line(f"{directory} is unmounted")
-    output.result({"directory": directory})
+    unmounted = verbs.unmount(directory)
+    output.line(f"{directory}: unmounted" if unmounted else f"{directory}: nothing is mounted there")
+    output.result({"directory": directory, "unmounted": unmounted})

@@ -12,7 +12,10 @@ from cyclopts import Group, Parameter
 
 from matinee.schema.progress import Progress, Silent
 
-__all__ = ["SPEAKING", "Output"]
+__all__ = ["SPEAKING", "Flag", "Output"]
+
+# An option that is there or not; Cyclopts would offer --no-... as well, and show 'False' as its default.
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _GROUP = Group("Output", sort_key=100)
 
@@ -22,13 +25,13 @@ _GROUP = Group("Output", sort_key=100)
 class Output:
     """How a command tells what it does and did; the three options that all commands share."""
 
-    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    quiet: Flag = False
     """Print no progress and no result; errors still go to stderr."""
 
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    json: Flag = False
     """Print the result as one JSON document on stdout, and nothing else."""
 
-    debug: Annotated[bool, Parameter(negative="", show_default=False)] = False
+    debug: Flag = False
     """Print the traceback of a failure."""
 
     @property

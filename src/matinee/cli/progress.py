@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from matinee.schema.size import show_size
+from matinee.sizes import show_size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,5 +1,9 @@
 """`matinee rehearse`: the whole journey, and a page about what came of it."""
 
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,24 +73,36 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
     output.line()
     output.line("Look at it:")
     at = _store_words(rehearsal)
+    matinee = _program()
     commands = {
         f"xdg-open {folder / 'certificate.html'}": "the certificate with its plots",
         f"head {folder / 'training' / f'{name}_train.txt'}": "user and item of the first events",
-        f"matinee versions list{at}": "what the store holds",
-        f"matinee versions verify {version}{at}": "read every byte back once more",
-        f"matinee mount {version} {Path('mnt')}{at}": "the version as a read-only folder",
-        f"matinee lineage {version}{at}": "where it came from",
+        f"{matinee} versions list{at}": "what the store holds",
+        f"{matinee} versions verify {version}{at}": "read every byte back once more",
+        f"{matinee} mount {version} {Path('mnt')}{at}": "the version as a read-only folder",
+        f"{matinee} lineage {version}{at}": "where it came from",
     }
     width = max(len(command) for command in commands)
     for command, meaning in commands.items():
         output.line(f"  {command:<{width}}  # {meaning}")
 
 
+def _program() -> str:
+    """How a shell finds this program: by its name where that leads here, else by the path it was called by."""
+    called = Path(sys.argv[0])
+    if called.name != "matinee":
+        return "matinee"
+    found = shutil.which("matinee")
+    return "matinee" if found and Path(found).samefile(called) else shlex.quote(os.path.relpath(called))
+
+
 def _store_words(rehearsal: "Rehearsal") -> str:
     """The options that lead a command to the store of the rehearsal; none where it finds it by itself."""
-    words = f" --data-dir {rehearsal.data_dir}" if rehearsal.data_dir != read_settings().data_dir else ""
+    words = (
+        f" --data-dir {shlex.quote(str(rehearsal.data_dir))}" if rehearsal.data_dir != read_settings().data_dir else ""
+    )
     if rehearsal.store is not None:
-        words += f" --store {rehearsal.store}"
+        words += f" --store {shlex.quote(rehearsal.store)}"
     if rehearsal.endpoint is not None:
-        words += f" --endpoint {rehearsal.endpoint}"
+        words += f" --endpoint {shlex.quote(rehearsal.endpoint)}"
     return words

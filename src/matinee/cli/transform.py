@@ -7,7 +7,7 @@ from cyclopts import Group, Parameter
 
 from matinee.cli.certificate import print_certificate
 from matinee.cli.lineage import recorder
-from matinee.cli.output import SPEAKING, Output
+from matinee.cli.output import SPEAKING, Flag, Output
 from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit
 from matinee.settings import read_settings
 
@@ -18,7 +18,7 @@ _FILTERS = Group("Filters", sort_key=30)
 _WORK = Group("How the work is done (changes no byte)", sort_key=40)
 
 
-def transform(  # noqa: PLR0917 - the positional one is the source; see the star
+def transform(
     source: str,
     /,
     *,
@@ -44,7 +44,7 @@ def transform(  # noqa: PLR0917 - the positional one is the source; see the star
     min_user_events: Annotated[int, Parameter(group=_FILTERS)] = 0,
     min_item_events: Annotated[int, Parameter(group=_FILTERS)] = 0,
     raw: bool = True,
-    force: Annotated[bool, Parameter(group=_WORK, negative="", show_default=False)] = False,
+    force: Annotated[Flag, Parameter(group=_WORK)] = False,
     workers: Annotated[int | None, Parameter(group=_WORK)] = None,
     output: Output = SPEAKING,
 ) -> None:
@@ -60,8 +60,9 @@ def transform(  # noqa: PLR0917 - the positional one is the source; see the star
         seed: Of shuffled ties and of the random split.
         memory_limit: 1GB, 512MiB and so on; by default a quarter of the memory.
         temp_dir: Where what does not fit into memory is spilled; by default beside --out.
-        columns: role=column pairs, as in user=userId,item=movieId,rating=rating,time=timestamp; names or 0-based positions; by default recognised.
-        sep: The column separator (tab and \\t both say tab); by default recognised.
+        columns: role=column pairs, as in user=userId,item=movieId,rating=rating,time=timestamp; names or 0-based
+            positions; by default recognised.
+        sep: The column separator (the word tab for a tab); by default recognised.
         member: The archive member to read, where there are several.
         cut: Given twice, the first instant of eval and of test instead of --fractions: a date, or Unix seconds.
         rolling: Number of rolling folds to record in folds.json.
@@ -78,7 +79,7 @@ def transform(  # noqa: PLR0917 - the positional one is the source; see the star
         workers: Processor cores to use; by default all.
         output: How to tell.
     """
-    import matinee.etl.stages as stages  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import stages  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     settings = read_settings()
     progress = output.progress()

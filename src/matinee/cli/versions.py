@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.cli.certificate import print_certificate
-from matinee.cli.output import SPEAKING, Output
+from matinee.cli.output import SPEAKING, Flag, Output
 from matinee.cli.place import DEFAULT_PLACE, Place
-from matinee.schema.size import show_size
+from matinee.sizes import show_size
 
 if TYPE_CHECKING:
     from matinee.store import StoredVersion
@@ -22,7 +22,7 @@ def list_(*, dataset: str | None = None, place: Place = DEFAULT_PLACE, output: O
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     found = verbs.list(dataset=dataset, **place.settled())
     output.table(
@@ -43,7 +43,7 @@ def show(version: str = "LATEST", /, *, place: Place = DEFAULT_PLACE, output: Ou
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     shown = verbs.show(version, **place.settled())
     output.facts(
@@ -66,20 +66,22 @@ def show(version: str = "LATEST", /, *, place: Place = DEFAULT_PLACE, output: Ou
     output.result(shown)
 
 
-def publish(folder: Path, /, *, place: Place = DEFAULT_PLACE, output: Output = SPEAKING) -> None:
+def publish(folder: Path, /, *, recheck: Flag = False, place: Place = DEFAULT_PLACE, output: Output = SPEAKING) -> None:
     """Publish a version's folder to a store, verify it there, and make it the latest.
 
     Args:
         folder: The version's folder, as `matinee transform` made it.
+        recheck: Read back a version that is there already, too, and send again what is not right.
         place: Where to publish it.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
     from matinee.cli.lineage import recorder  # noqa: PLC0415
     from matinee.cli.load import print_published  # noqa: PLC0415
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     where = place.settled()
-    published = verbs.publish(folder, lineage=recorder(where["data_dir"], output), progress=output.progress(), **where)
+    lineage = recorder(where["data_dir"], output)
+    published = verbs.publish(folder, recheck=recheck, lineage=lineage, progress=output.progress(), **where)
     print_published(published, output)
 
 
@@ -91,7 +93,7 @@ def verify(version: str = "LATEST", /, *, place: Place = DEFAULT_PLACE, output: 
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     verified = verbs.verify(version, progress=output.progress(), **place.settled())
     output.line(
@@ -110,7 +112,7 @@ def pull(version: str = "LATEST", /, *, out: Path, place: Place = DEFAULT_PLACE,
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     pulled = verbs.pull(version, out=out, progress=output.progress(), **place.settled())
     done = "was there already, verified again" if pulled.unchanged else f"{show_size(pulled.fetched_bytes)} fetched"
@@ -126,7 +128,7 @@ def rollback(version: str, /, *, place: Place = DEFAULT_PLACE, output: Output = 
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     moved = verbs.rollback(version, **place.settled())
     before = "and was before" if moved.unchanged else f"and was {moved.previous} before"
@@ -138,7 +140,8 @@ def gc(
     *,
     keep: int = 3,
     dataset: str | None = None,
-    dry_run: bool = False,
+    dry_run: Flag = False,
+    incomplete_now: Flag = False,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
 ) -> None:
@@ -148,12 +151,13 @@ def gc(
         keep: How many versions of each data set stay, the newest ones.
         dataset: Only in this data set.
         dry_run: Delete nothing, say what would be deleted.
+        incomplete_now: Take what a publish left unfinished less than a day ago, too; it may still be at work.
         place: Where published versions are.
         output: How to tell.
     """
-    import matinee.etl.versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    collected = verbs.gc(keep=keep, dataset=dataset, dry_run=dry_run, **place.settled())
+    collected = verbs.gc(keep=keep, dataset=dataset, dry_run=dry_run, incomplete_now=incomplete_now, **place.settled())
     would = "would be " if dry_run else ""
     for version in collected.deleted:
         output.line(f"{version.dataset} {version.id} {would}deleted, {show_size(version.size_bytes)}")

@@ -125,7 +125,7 @@ def _verdict(certificate: Certificate) -> str:
     else:
         kind, headline = "good", "Leak-free"
         order = "in the order of rows, which stand in for time" if unit == "row" else "in time"
-        words = f"None of the {held_out:,} targets of eval and test lies before an event of train {order}."
+        words = f"No target of eval and test ({held_out:,} in all) lies before an event of train {order}."
         if certificate.split != "time":
             words += " That is so on this log; a split that is not by time does not promise it."
     return f'<section class="verdict {kind}"><h2>{headline}</h2><p>{words}</p></section>'
@@ -143,9 +143,9 @@ def _warnings(certificate: Certificate) -> str:
 def _tiles(certificate: Certificate) -> str:
     events = certificate.reading.events
     tiles = [
-        ("events", f"{events:,}"),
-        ("users", f"{certificate.users:,}"),
-        ("items", f"{certificate.items:,}"),
+        ("event" if events == 1 else "events", f"{events:,}"),
+        ("user" if certificate.users == 1 else "users", f"{certificate.users:,}"),
+        ("item" if certificate.items == 1 else "items", f"{certificate.items:,}"),
         ("of test events by cold users", _share(certificate.test.by_cold_users, certificate.test.rows)),
         ("of test events on cold items", _share(certificate.test.on_cold_items, certificate.test.rows)),
         ("of events share their time", _share(certificate.tied_events, events)),
@@ -165,8 +165,8 @@ def _share_bar(certificate: Certificate) -> str:
 
 def _split_table(certificate: Certificate) -> str:
     total = sum(facts.rows for _, facts in _splits(certificate))
-    heads = ("split", "events", "users", "items", "first", "last")
-    heads += ("by cold users", "on cold items", "both cold", "before train")
+    heads: tuple[str, ...] = ("split", "events", "users", "items", "first", "last")
+    heads = (*heads, "by cold users", "on cold items", "both cold", "before train")
     rows = "".join(
         f'<tr><th scope="row"><span class="dot {split}"></span>{split}</th>'
         f"{_counted(facts.rows, total)}"

@@ -6,13 +6,16 @@ docs/format.md, section 2, is the specification.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from matinee.errors import SourceFormatError, UsageError
 from matinee.etl.rows import SPACES, UNIT_DIVISOR, Columns, Rejected, read_row, read_time, split_fields
-from matinee.schema.transform_settings import TransformSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matinee.schema.transform_settings import TransformSettings
 
 __all__ = ["MAX_LINE_BYTES", "PROBE_ROWS", "Dialect", "detect", "line_too_long"]
 
@@ -153,7 +156,7 @@ def _assign_columns(names: list[str], settings: TransformSettings) -> tuple[dict
         return (known, True) if has_known_names else (_by_position(names), False)
     wanted = dict(settings.columns)
     if unknown := set(wanted) - set(_ROLES):
-        raise UsageError(f"--columns: unknown role {sorted(unknown)[0]!r}; expected user, item, rating, time")
+        raise UsageError(f"--columns: unknown role {min(unknown)!r}; expected user, item, rating, time")
     if not {"user", "item"} <= set(wanted):
         raise UsageError("--columns: expected at least user=... and item=...")
     numbers = {name.isascii() and name.isdigit() for name in wanted.values()}

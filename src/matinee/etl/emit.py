@@ -11,7 +11,7 @@ import numpy as np
 from matinee.schema.layout import SPLITS, Split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -67,7 +67,7 @@ def emit(
     try:
         for batch in batches:
             if batch.repeats and not allow_repeats:
-                raise RepeatsFoundError
+                raise RepeatsFoundError  # noqa: TRY301 - the clean-up below is meant for it as well
             repeats += batch.repeats
             events = batch.events
             if not len(events):
@@ -147,7 +147,7 @@ class _Lane:
                     self._failure = failure
 
 
-def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+def ahead(batches: Generator[Batch]) -> Generator[Batch]:
     """The same batches, each made on another thread while the one before is in use."""
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=1)
     stopped = threading.Event()
@@ -162,7 +162,7 @@ def ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         except BaseException as failure:  # noqa: BLE001 - it is raised in the thread that takes
             made.put(failure)
         finally:
-            batches.close()  # type: ignore[attr-defined]  # generators have it
+            batches.close()
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()

@@ -2,14 +2,14 @@
 
 Encodings are chosen for the least processor time on sorted events. Ids stay plain and uncompressed (compressing or
 packing them costs more time than hashing the bytes it saves), timestamps ascend and so pack as differences, and
-ratings are a small dictionary. BYTE_STREAM_SPLIT with LZ4 would be smaller for a little more time, but Spark's
-vectorised reader does not know it.
+ratings are a small dictionary. BYTE_STREAM_SPLIT with LZ4 would be smaller for a little more time, but not
+every Spark in use can read it (SPARK-56894).
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,15 @@ class EventsWriter:
 
     def __init__(self, folder: Path, *, has_rating: bool) -> None:
         files = open_splits(folder, events_path)
-        self._tables = {split: _Table(file, has_rating=has_rating) for split, file in files.items()}
+        self._tables: dict[Split, _Table] = {}
+        try:
+            for split, file in files.items():
+                self._tables[split] = _Table(file, has_rating=has_rating)
+        except BaseException:
+            self.abort()
+            for file in files.values():
+                file.abort()
+            raise
 
     def write(
         self,
@@ -53,7 +61,7 @@ class EventsWriter:
         Raises:
             OSError: the disk is full, or the file cannot be written.
         """
-        self._tables[split].write(_Columns(user, item, rating, time))
+        self._tables[split].write((user, item, rating, time))
 
     def close(self) -> list[FileEntry]:
         """Finish the files; their entries for train, eval and test."""
@@ -63,13 +71,6 @@ class EventsWriter:
         """Let go of the files as they are."""
         for table in self._tables.values():
             table.abort()
-
-
-class _Columns(NamedTuple):
-    user: NDArray[np.int32]
-    item: NDArray[np.int32]
-    rating: NDArray[np.float64]
-    time: NDArray[np.int64]
 
 
 class _Table:
@@ -89,7 +90,7 @@ class _Table:
             store_schema=False,
         )
         # Pages of these that are never reached take no memory.
-        self._waiting = _Columns(
+        self._waiting: tuple[NDArray[Any], ...] = (
             np.empty(ROW_GROUP, np.int32),
             np.empty(ROW_GROUP, np.int32),
             np.empty(ROW_GROUP if has_rating else 0, np.float64),
@@ -98,8 +99,8 @@ class _Table:
         self._filled = 0
         self._rows = 0
 
-    def write(self, part: _Columns) -> None:
-        size = part.user.size
+    def write(self, part: tuple[NDArray[Any], ...]) -> None:
+        size = part[0].size
         start = 0
         while start < size:
             stop = min(size, start + ROW_GROUP - self._filled)

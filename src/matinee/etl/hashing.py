@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matinee.schema.layout import SPLITS, Split
 from matinee.schema.manifest import FileEntry
@@ -13,8 +13,6 @@ from matinee.schema.manifest import FileEntry
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
 __all__ = ["HashedFile", "open_splits"]
 
@@ -38,7 +36,7 @@ class HashedFile:
         """Whether pyarrow should refuse to write; an aborted file still takes, and drops, what comes."""
         return False
 
-    def write(self, data: bytes | bytearray | memoryview | NDArray[Any]) -> int:
+    def write(self, data: bytes | bytearray | memoryview) -> int:
         """Append C-contiguous bytes, all of them; after `abort` they are dropped.
 
         Raises:

@@ -55,10 +55,11 @@ def _parts(raw: pa.Array) -> Iterator[tuple[int, pa.Array]]:
 def _update(content: hashlib._Hash, part: pa.Array) -> None:
     """Add raw ids as docs/format.md puts them: little-endian int64, or UTF-8 with a LF each."""
     if pa.types.is_int64(part.type):
-        content.update(np.ascontiguousarray(part.to_numpy(), "<i8"))
+        content.update(np.ascontiguousarray(part.to_numpy(), "<i8").data)
         return
     # Joined with nothing by a LF, each gets one at its end; the values then lie in one buffer.
-    lines = compute.binary_join_element_wise(part.cast(pa.large_string()), "", "\n")
+    nothing, line_feed = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
+    lines = compute.binary_join_element_wise(part.cast(pa.large_string()), nothing, line_feed)
     _, offsets, text = lines.buffers()
     bounds = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
     content.update(memoryview(text)[bounds[0] : bounds[-1]])

@@ -95,7 +95,9 @@ class DenseIds:
                 larger[: self._codes.size] = self._codes
                 self._codes = larger
         if self.count > _MOST_IDS:
-            raise SourceFormatError(f"the log has {self.count:,} distinct ids in a column, expected at most {_MOST_IDS:,}")
+            raise SourceFormatError(
+                f"the log has {self.count:,} distinct ids in a column, expected at most {_MOST_IDS:,}"
+            )
         return dense
 
     def codes(self) -> NDArray[np.uint32]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import UsageError
@@ -12,10 +10,9 @@ from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["default_name", "settings_from_options"]
+__all__ = ["settings_from_options"]
 
 _ROLES: Final = ("user", "item", "rating", "time")
-_LOG_SUFFIXES: Final = frozenset({".zip", ".gz", ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".log"})
 _SEPARATOR_WORDS: Final = {"\\t": "\t", "tab": "\t", "space": " "}
 
 
@@ -67,18 +64,6 @@ def settings_from_options(
         rolling=rolling,
         raw=raw,
     )
-
-
-def default_name(source: str) -> str:
-    """The source's stem: 'ml-100k', '/data/My log.csv.gz' -> 'My-log', 'https://host/a/b.zip?x=1' -> 'b'."""
-    bare = source.partition("?")[0].rstrip("/") if "://" in source else source
-    path = PurePath(bare.rpartition(":")[2] if "://" not in bare else bare)
-    while path.suffix.lower() in _LOG_SUFFIXES and path.stem:
-        path = path.with_suffix("")
-    name = re.sub(r"[^\w.-]+", "-", path.name).strip("-.")
-    if not name:
-        raise UsageError(f"source {source!r} has no stem to take a name from; pass --name")
-    return name
 
 
 def _columns(columns: str | Mapping[str, str | int]) -> tuple[tuple[str, str], ...]:

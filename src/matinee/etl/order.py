@@ -6,7 +6,7 @@ comes out as several batches, each `of_one_tie`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from numba import njit
 from matinee.etl.spill import Events, Spill, bucket_of_times, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,20 +50,17 @@ class Batch:
     of_one_tie: bool = False
 
 
-def in_order(spill: Spill, room: Room) -> Iterator[Batch]:
-    """All events of a spill by time, ties in input order, exact repeats left out; closes the spill."""
-    try:
-        for bucket in range(spill.buckets):
-            if spill.counts[bucket] <= room.bucket_events:
-                if spill.counts[bucket]:
-                    yield _without_repeats(_sorted(spill.bucket(bucket)))
-            else:
-                yield from _large_bucket(spill, bucket, room)
-    finally:
-        spill.close()
+def in_order(spill: Spill, room: Room) -> Generator[Batch]:
+    """All events of a spill by time, ties in input order, exact repeats left out; the spill can be read again."""
+    for bucket in range(spill.buckets):
+        if spill.counts[bucket] <= room.bucket_events:
+            if spill.counts[bucket]:
+                yield _without_repeats(_sorted(spill.bucket(bucket)))
+        else:
+            yield from _large_bucket(spill, bucket, room)
 
 
-def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Iterator[Batch]:
+def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Generator[Batch]:
     """The same batches with each tie in the order of its seeded hash (docs/format.md, section 5)."""
     large: Spill | None = None
     large_time, large_size = 0, 0
@@ -80,7 +77,7 @@ def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Iterator[Ba
             if large is None:
                 large, large_time, large_size = Spill(256, room.folder, room.memory_bytes), int(batch.events.time[0]), 0
             keys = _keys(np.uint64(seed), large_time, large_size, len(batch.events))
-            keyed = batch.events._replace(time=(keys ^ np.uint64(1 << 63)).view(np.int64))
+            keyed = replace(batch.events, time=(keys ^ np.uint64(1 << 63)).view(np.int64))
             large.append(pack(keyed, (keys >> np.uint64(56)).astype(np.int32), 256))
             large_size += len(batch.events)
             yield Batch(Events.empty(0), batch.repeats)
@@ -97,7 +94,7 @@ def quantile_bounds(sample: NDArray[np.int64], buckets: int) -> NDArray[np.int64
     return np.unique(ordered[at])
 
 
-def _large_bucket(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
+def _large_bucket(spill: Spill, bucket: int, room: Room) -> Generator[Batch]:
     """Divide a bucket again by its own times; one that is a single second is a tie as large as memory."""
     parts = int(spill.counts[bucket]) // max(1, room.bucket_events // 2) + 2
     step = max(1, int(spill.counts[bucket]) // (parts * _SAMPLES_PER_BUCKET))
@@ -119,12 +116,15 @@ def _large_bucket(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
     extra += [middle + 1] if middle < high else []
     bounds = np.unique(np.concatenate([bounds, np.array(extra, np.int64)]))
     finer = Spill(bounds.size + 1, room.folder, room.memory_bytes)
-    for piece in spill.pieces(bucket, room.bucket_events):
-        finer.append(pack(piece, bucket_of_times(piece.time, bounds), bounds.size + 1))
-    yield from in_order(finer, room)
+    try:
+        for piece in spill.pieces(bucket, room.bucket_events):
+            finer.append(pack(piece, bucket_of_times(piece.time, bounds), bounds.size + 1))
+        yield from in_order(finer, room)
+    finally:
+        finer.close()
 
 
-def _large_tie(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
+def _large_tie(spill: Spill, bucket: int, room: Room) -> Generator[Batch]:
     """A single second with more events than fit: input order is its order; repeats are found part by part."""
     total = int(spill.counts[bucket])
     parts = total // max(1, room.bucket_events // 2) + 1
@@ -133,7 +133,7 @@ def _large_tie(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
     for piece in spill.pieces(bucket, room.bucket_events):
         places = np.arange(seen, seen + len(piece), dtype=np.int64)
         part = _content_part(piece.user, piece.item, piece.rating.view(np.uint64), parts)
-        by_content.append(pack(piece._replace(time=places), part, parts))
+        by_content.append(pack(replace(piece, time=places), part, parts))
         seen += len(piece)
     repeated = np.zeros((total + 7) // 8, np.uint8)
     for part_number in range(parts):
@@ -150,7 +150,7 @@ def _large_tie(spill: Spill, bucket: int, room: Room) -> Iterator[Batch]:
         yield Batch(events, len(piece) - len(events), of_one_tie=len(events) > 0)
 
 
-def _by_key(large: Spill, time: int, room: Room) -> Iterator[Batch]:
+def _by_key(large: Spill, time: int, room: Room) -> Generator[Batch]:
     """A shuffled large tie: its keys take the place of time, and in the end time takes it back."""
     for bucket in range(large.buckets):
         if not large.counts[bucket]:
@@ -160,7 +160,7 @@ def _by_key(large: Spill, time: int, room: Room) -> Iterator[Batch]:
         else:
             batches = _large_bucket(large, bucket, room)
         for batch in batches:
-            events = batch.events._replace(time=np.full(len(batch.events), time, np.int64))
+            events = replace(batch.events, time=np.full(len(batch.events), time, np.int64))
             yield Batch(events, 0, of_one_tie=True)
     large.close()
 
@@ -197,9 +197,9 @@ def _radix_order(keys: NDArray[np.unsignedinteger], passes: int) -> NDArray[np.u
         if counts[p].max() == size:
             continue  # all keys share this byte
         total = 0
-        for digit in range(256):
-            count = counts[p, digit]
-            counts[p, digit] = total
+        for value in range(256):
+            count = counts[p, value]
+            counts[p, value] = total
             total += count
         for i in range(size):
             digit = np.int64((np.uint64(keys[i]) >> shift) & np.uint64(255))
@@ -288,8 +288,9 @@ class _Distinct:
             if done == len(piece):
                 return again
             larger = Events.empty(2 * len(self._known))
-            for old, new in zip(self._known, larger, strict=True):
-                new[: old.size] = old
+            known = len(self._known)
+            larger.user[:known], larger.item[:known] = self._known.user, self._known.item
+            larger.rating[:known] = self._known.rating
             self._known = larger
             self._table = np.full(2 * self._table.size, -1, np.int64)
             _rebuild(self._known.user, self._known.item, self._known.rating.view(np.uint64), self._count, self._table)

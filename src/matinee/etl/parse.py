@@ -245,11 +245,12 @@ def _parse(
                 ok = False  # runs of spaces count as one
             if ok:
                 if field < needed:
+                    # `at` moves only over what is a separator: a line's end must be seen by the code below.
                     ok = at < end and text[at] == separator
-                    at += 1
+                    at += ok
                     if ok and separator2 != 0:
                         ok = at < end and text[at] == separator2
-                        at += 1
+                        at += ok
                 else:
                     ok = at == end or text[at] == separator or text[at] == 10 or text[at] == 13
         # The rest of the line, whatever happened: a quote anywhere or a bare CR leaves the line to the slow reader.

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ def timeline_plot(certificate: Certificate) -> str:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, max(line.events) * 1.05 or 1)
         axes.set_ylabel("events in a bin")
+        axes.locator_params(axis="y", integer=True, nbins=5)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         _time_axis(axes, place, unit, width)
 
@@ -223,6 +225,8 @@ def _label(axes: Axes, x: float, text: str, colour: str, align: str) -> None:
 def _time_axis(axes: Axes, place: _Scale, unit: str, width: float) -> None:
     ticks = _ticks(place.first, place.last, unit, most=max(2, int(width / 1.15)))
     axes.set_xticks([place(moment) for moment, _ in ticks], [label for _, label in ticks])
+    if unit != "row" and place.last - place.first < 86_400:  # labels of a single day have no date
+        axes.set_xlabel(instant(place.first, date_only=True))
 
 
 def _ticks(first: int, last: int, unit: str, most: int) -> list[tuple[int, str]]:
@@ -233,7 +237,7 @@ def _ticks(first: int, last: int, unit: str, most: int) -> list[tuple[int, str]]
                 start = -(-first // seconds) * seconds
                 return [(moment, instant(moment)[shown]) for moment in range(start, last + 1, seconds)]
         for months in (1, 2, 3, 6, *(12 * factor * 10**power for power in range(4) for factor in (1, 2, 5))):
-            if (last - first) // (months * 2_629_746) < most and (found := _months(first, last, months, most)):
+            if (last - first) // (months * 2_629_746) <= most and (found := _months(first, last, months, most)):
                 return found
     step = 1
     while (last - first) // step >= most:
@@ -309,7 +313,7 @@ def _drawn(name: str, title: str, words: str, draw: Callable[[Axes, float], None
 @contextmanager
 def _matplotlib() -> Iterator[dict[Any, Any]]:
     """Matplotlib's default settings with ours; its first import neither warns nor needs a home that can be written."""
-    if "matplotlib.font_manager" not in sys.modules:
+    if "matplotlib.backends.backend_svg" not in sys.modules:
         _import_quietly()
     from matplotlib import rcParamsDefault  # noqa: PLC0415 - half a second, and only a transform needs it
 
@@ -345,6 +349,8 @@ def _import_quietly() -> None:
         with tempfile.TemporaryDirectory(prefix="matinee-fonts-") as scratch:
             if home is None and not _home_is_writable():
                 os.environ["MPLCONFIGDIR"] = scratch
+            for module in ("figure", "backends.backend_svg"):
+                import_module(f"matplotlib.{module}")
     finally:
         logger.setLevel(level)
         if home is None:

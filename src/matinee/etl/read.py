@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
@@ -111,8 +110,8 @@ class _Reader:
         self._handing_in = threading.Condition()
         self._failure: BaseException | None = None
         self._bounds = self._choose_bounds(dialect, samples)
-        self._reject_rows = csv.writer(rejects, lineterminator="\n")
-        self._reject_rows.writerow(("line", "reason", "text"))
+        self._rejects = rejects
+        rejects.write("line,reason,text\n")
         columns = dialect.columns
         self._log = Log(
             dialect,
@@ -152,7 +151,10 @@ class _Reader:
                 self._ended = True
                 break
             head += piece[:got]
-            if len(head) > 4 * MAX_LINE_BYTES and len([True for line in head.split(b"\n") if line.strip()]) > PROBE_ROWS + 2:
+            if (
+                len(head) > 4 * MAX_LINE_BYTES
+                and len([True for line in head.split(b"\n") if line.strip()]) > PROBE_ROWS + 2
+            ):
                 break
         return bytes(head)
 
@@ -241,7 +243,7 @@ class _Reader:
             if self._failure is not None:
                 return
             if run is None:
-                run = self._pack(events._replace(time=np.arange(self._accepted, self._accepted + len(events))))
+                run = self._pack(replace(events, time=np.arange(self._accepted, self._accepted + len(events))))
             packed, below_rating, outside_range, kept = run
             log.spill.append(packed)
             self._count(parsed, kept, below_rating, outside_range)
@@ -295,7 +297,7 @@ class _Reader:
     def _write_reject(self, reject: Reject) -> None:
         self._log.rejects[reject.reason] += 1
         text = reject.text.decode(errors="replace")[:_SHOWN_REJECT_CHARACTERS]
-        self._reject_rows.writerow((self._line + reject.line, reject.reason, text))
+        self._rejects.write(f"{self._line + reject.line},{_quoted(reject.reason)},{_quoted(text)}\n")
 
     def _check_rejects(self) -> None:
         log, allowed = self._log, self._settings.max_reject_share
@@ -313,3 +315,8 @@ class _Reader:
         position = self._stream.position_bytes
         advanced, self._told = position - self._told, position
         return advanced
+
+
+def _quoted(text: str) -> str:
+    """A CSV field; written out because Python's csv quotes a lone CR in some versions and not in others."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text

@@ -115,7 +115,7 @@ class SequencesWriter:
         file = HashedFile(self._folder, sequence_path(split, "offsets"))
         try:
             file.write(_npy_header(offsets.dtype, offsets.size))
-            file.write(offsets)
+            file.write(offsets.data)
             return file.close()
         finally:
             file.abort()
@@ -129,9 +129,9 @@ class SequencesWriter:
             for first, last in _user_groups(offsets, group_events, group_users):
                 if offsets[last] - offsets[first] > group_events:
                     for pairs in self._pairs(split, first, last):
-                        file.write(pairs[1::2][pairs[::2] == first])
+                        file.write(pairs[1::2][pairs[::2] == first].data)
                 else:
-                    file.write(self._items_of(split, first, last, offsets))
+                    file.write(self._items_of(split, first, last, offsets).data)
             return file.close(self._rows[split])
         finally:
             file.abort()
@@ -209,7 +209,7 @@ class _PairStore:
             with tempfile.TemporaryFile(dir=self._folder, prefix="matinee-sequences-") as unnamed:
                 self._file = os.dup(unnamed.fileno())
         offset = self._file_size
-        rest = memoryview(pairs).cast("B")
+        rest = pairs.data.cast("B")
         while rest:
             written = os.pwrite(self._file, rest, self._file_size)
             self._file_size += written
@@ -224,7 +224,7 @@ class _PairStore:
             raise OSError("the waiting sequences are closed")
         pairs = np.empty(2 * (stop - start), np.int32)
         offset = run.offset + 8 * start
-        rest = memoryview(pairs).cast("B")
+        rest = pairs.data.cast("B")
         while rest:
             got = os.preadv(self._file, [rest], offset)
             if not got:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -28,7 +28,8 @@ _NARROW_ITEMS = 1 << 26  # the other twenty-six of the same word
 _NARROW_TIME = 1 << 32
 
 
-class Events(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Events:
     """Columns of equal length: id codes, ratings (NaN where there is none) and Unix seconds."""
 
     user: NDArray[np.uint32]
@@ -45,11 +46,12 @@ class Events(NamedTuple):
 
     def part(self, start: int, stop: int) -> Events:
         """The events start..stop, without a copy."""
-        return Events(*(column[start:stop] for column in self))
+        whole = slice(start, stop)
+        return Events(self.user[whole], self.item[whole], self.rating[whole], self.time[whole])
 
     def take(self, which: NDArray[np.generic]) -> Events:
         """The events at these positions, or where this mask holds."""
-        return Events(*(column[which] for column in self))
+        return Events(self.user[which], self.item[which], self.rating[which], self.time[which])
 
     def __len__(self) -> int:
         return self.user.size
@@ -137,6 +139,8 @@ class Spill:
             if stop > start:
                 self._unpack(run, start, stop, events.part(filled, filled + stop - start))
                 filled += stop - start
+        if filled != len(events):
+            raise OSError(f"the spill in {self._folder} was closed before it was read")
         return events
 
     def run(self, number: int) -> Events:
@@ -158,7 +162,7 @@ class Spill:
             with tempfile.TemporaryFile(dir=self._folder, prefix="matinee-spill-") as unnamed:
                 self._file = os.dup(unnamed.fileno())
         offset = self._file_size
-        rest = memoryview(words).cast("B")
+        rest = words.view(np.uint8).data
         while rest:
             written = os.pwrite(self._file, rest, self._file_size)
             self._file_size += written
@@ -172,16 +176,16 @@ class Spill:
             width = run.bytes_an_event
             text = np.empty((stop - start) * width, np.uint8)
             self._read(text, run.offset + start * width)
-            words = text.view(np.uint32 if run.ratings.size else np.uint64)
+            words = text.view(np.uint32) if run.ratings.size else text.view(np.uint64)
         if run.ratings.size:
-            _unpack_narrow(words, run.base, run.ratings, out.user, out.item, out.rating, out.time)
+            _unpack_narrow(words.view(np.uint32), run.base, run.ratings, out.user, out.item, out.rating, out.time)
         else:
-            _unpack_wide(words, out.user, out.item, out.rating, out.time)
+            _unpack_wide(words.view(np.uint64), out.user, out.item, out.rating, out.time)
 
     def _read(self, into: NDArray[np.uint8], offset: int) -> None:
         if self._file is None:
             raise OSError("the spill is closed")
-        rest = memoryview(into)
+        rest = into.data
         while rest:
             got = os.preadv(self._file, [rest], offset)
             if not got:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +10,8 @@ from numba import njit
 from matinee.errors import SourceFormatError, UsageError
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from numpy.typing import NDArray
 
     from matinee.schema.transform_settings import TransformSettings

@@ -6,15 +6,17 @@ them. What they call (`etl.extract`, `etl.transform`, `store.publish`) is import
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import nullcontext
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.etl.options import default_name, settings_from_options
-from matinee.schema.layout import MANIFEST
+from matinee.etl.catalogue import CATALOGUE
+from matinee.etl.options import settings_from_options
+from matinee.etl.place import DATA_DIR, open_place
+from matinee.lineage import Artifact, Recorder
 from matinee.schema.progress import Progress, Silent
-from matinee.schema.size import parse_size_bytes
+from matinee.sizes import parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +24,11 @@ if TYPE_CHECKING:
 
     from matinee.etl.extract import Archive
     from matinee.etl.transform import LocalVersion
-    from matinee.lineage import Recorder, Run
-    from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit
-    from matinee.store import Published
+    from matinee.lineage import Run
+    from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit, TransformSettings
+    from matinee.store import Published, Store
 
-__all__ = ["extract", "load", "transform"]
-
-_ARCHIVES = Path("matinee-data/archives")  # the same place as the command line's default
+__all__ = ["extract", "is_local", "load", "load_into", "settings_for", "transform"]
 
 
 def extract(
@@ -42,7 +42,7 @@ def extract(
 
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
-        out: the folder for the archive; None is `matinee-data/archives`.
+        out: the folder for the archive; None is `matinee-data/archives`, and leaves a local file where it is.
         lineage: told of the stage; None records nothing.
         progress: told of the bytes.
 
@@ -51,13 +51,15 @@ def extract(
     """
     from matinee.etl.extract import extract as fetch  # noqa: PLC0415 - it brings the HTTP client
 
-    with _recorded(lineage, "extract") as run:
-        archive = fetch(str(source), Path(out) if out else _ARCHIVES, progress=progress or Silent())
-        if run is not None:
-            from matinee.lineage import Artifact  # noqa: PLC0415 - only where something is recorded
-
+    try:
+        archive = fetch(source, Path(out) if out else None, progress=progress)
+    except BaseException:
+        with _recorded(lineage, "extract"):
+            raise
+    if not _is_told(lineage, archive):
+        with _recorded(lineage, "extract") as run:
             run.add_input(Artifact("source", archive.name, archive.origin, archive.sha256, archive.size))
-            run.add_output(Artifact("archive", archive.name, str(archive.path), archive.sha256, archive.size))
+            run.add_output(_archive_artifact(archive))
     return archive
 
 
@@ -88,6 +90,7 @@ def transform(
     raw: bool = True,
     force: bool = False,
     workers: int | None = None,
+    archives: str | Path | None = None,
     lineage: Recorder | None = None,
     progress: Progress | None = None,
 ) -> LocalVersion:
@@ -119,6 +122,7 @@ def transform(
         raw: keep the archive inside the version.
         force: make the version again although it is there.
         workers: processor cores to use; None is all.
+        archives: where a fetched source goes; see `extract`.
         lineage: told of the stages; None records nothing.
         progress: told of the phases.
 
@@ -129,8 +133,9 @@ def transform(
         DiskFullError: no space left for the spill or the result.
     """
     limit_bytes = parse_size_bytes(str(memory_limit), "--memory-limit") if memory_limit is not None else None
+    # Before anything is fetched: a mistake in an option should not cost a download.
     settings = settings_from_options(
-        name=name or default_name(str(getattr(source, "name", source)) if not isinstance(source, str) else source),
+        name=name or "unnamed",
         split=split,
         fractions=fractions,
         ties=ties,
@@ -150,20 +155,46 @@ def transform(
         min_item_events=min_item_events,
         raw=raw,
     )
-    archive = extract(source, lineage=lineage, progress=progress) if isinstance(source, str | Path) else source
-    # After the options are understood: it brings Numba and pyarrow, which cost a second.
-    from matinee.etl.transform import transform as make  # noqa: PLC0415 - see above
+    if isinstance(source, str | Path):
+        # A local file is read where it lies; extract would copy it to the folder it is given.
+        source = extract(source, out=None if is_local(source) else archives, lineage=lineage, progress=progress)
+    settings = settings_for(source, replace(settings, name=name or source.name))
+    from matinee.etl.transform import transform as make  # noqa: PLC0415 - it brings Numba and pyarrow
 
-    return make(
-        archive,
-        Path(out),
+    with _recorded(lineage, "transform") as run:
+        version = make(
+            source,
+            Path(out),
+            settings,
+            memory_limit_bytes=limit_bytes,
+            temp_dir=Path(temp_dir) if temp_dir else None,
+            workers=workers,
+            force=force,
+            progress=progress or Silent(),
+        )
+        run.add_input(_archive_artifact(source))
+        run.add_output(Artifact.of_folder(version.folder.absolute()))
+    return version
+
+
+def is_local(source: str | Path) -> bool:
+    """Whether a source is a file of this machine, rather than something that is fetched."""
+    if isinstance(source, Path):
+        return True
+    return source not in CATALOGUE and "://" not in source and Path(source).exists()
+
+
+def settings_for(archive: Archive, settings: TransformSettings | None = None) -> TransformSettings:
+    """The settings (default: those of `transform` without options) with what they leave open filled from the archive.
+
+    With them the version's id is known before any work is done.
+    """
+    settings = settings or settings_from_options(name=archive.name)
+    return replace(
         settings,
-        memory_limit_bytes=limit_bytes,
-        temp_dir=Path(temp_dir) if temp_dir else None,
-        workers=workers,
-        force=force,
-        progress=progress or Silent(),
-        lineage=lineage,
+        columns=settings.columns or tuple(archive.columns),
+        separator=settings.separator or archive.separator,
+        member=settings.member or archive.member,
     )
 
 
@@ -172,6 +203,7 @@ def load(
     *,
     to: str,
     endpoint: str | None = None,
+    recheck: bool = False,
     lineage: Recorder | None = None,
     progress: Progress | None = None,
 ) -> Published:
@@ -181,14 +213,54 @@ def load(
         folder: a version's folder, as `transform` made it.
         to: a folder, an rclone remote:path, or s3://bucket.
         endpoint: of s3://; keys come from the environment.
+        recheck: read back a version that is there already, too, and send again what is not right.
         lineage: told of the stage; None records nothing.
         progress: told of the bytes.
 
     Raises:
-        VersionError: there is no complete version in `folder`, or it is damaged.
+        VersionError: there is no complete version in `folder`, or the store has other bytes under its id.
         StoreError: the store does not answer, or says no.
     """
+    with open_place(to, endpoint, DATA_DIR) as store:
+        return load_into(store, Path(folder), recheck=recheck, lineage=lineage, progress=progress)
 
 
-def _recorded(lineage: Recorder | None, job: str, inputs: Sequence[Artifact] = ()) -> AbstractContextManager[Run | None]:
-    return lineage.stage(job, inputs) if lineage is not None else nullcontext()
+def load_into(
+    store: Store,
+    folder: Path,
+    *,
+    recheck: bool = False,
+    lineage: Recorder | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """`load` into a store that is open."""
+    from matinee.store import publish  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
+
+    with _recorded(lineage, "load") as run:
+        published = publish(folder, store, recheck=recheck, progress=progress)
+        local = Artifact.of_folder(folder.absolute())
+        run.add_input(local)
+        run.add_output(replace(local, kind="published", location=published.location))
+    return published
+
+
+def _recorded(lineage: Recorder | None, job: str) -> AbstractContextManager[Run]:
+    """The stage's record; one that goes nowhere without a recorder."""
+    return (lineage or Recorder(None)).stage(job)
+
+
+def _is_told(lineage: Recorder | None, archive: Archive) -> bool:
+    """Whether an event tells of this archive in this place already.
+
+    An archive that is found where it was changes nothing, and to tell of it costs the OpenLineage client's import: more
+    than all else in a run that has nothing to do.
+    """
+    if lineage is None or lineage.path is None or not lineage.path.is_file():
+        return False
+    place = json.dumps(archive.path.absolute().as_posix())[1:-1]
+    with lineage.path.open(encoding="utf-8") as events:
+        return any(archive.sha256 in line and place in line and '"COMPLETE"' in line for line in events)
+
+
+def _archive_artifact(archive: Archive) -> Artifact:
+    return Artifact("archive", archive.name, str(archive.path.absolute()), archive.sha256, archive.size)

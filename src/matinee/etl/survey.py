@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from matinee.etl.order import Batch, Room
 from matinee.etl.spill import Spill, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ class Survey:
     _live_users: NDArray[np.bool_]
     _live_items: NDArray[np.bool_]
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch]:
         """The events that remain, in order, with provisional numbers for ids."""
         for number, one_tie in enumerate(self._one_tie):
             events = self._tape.run(number)
@@ -78,7 +78,8 @@ def survey(batches: Iterable[Batch], log: Log, settings: TransformSettings, room
         repeats += batch.repeats
         events += len(batch.events)
         if len(batch.events):
-            numbered = batch.events._replace(
+            numbered = replace(
+                batch.events,
                 user=users.assign(batch.events.user).astype(np.uint32),
                 item=items.assign(batch.events.item).astype(np.uint32),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +50,7 @@ class TextWriter:
         for start in range(0, user.size, _SLICE):
             part = slice(start, start + _SLICE)
             used = _format_lines(user[part], item[part], self._digits, self._lengths, self._buffer)
-            self._files[split].write(self._buffer[:used])
+            self._files[split].write(self._buffer[:used].data)
         self._rows[split] += user.size
 
     def close(self) -> list[FileEntry]:
@@ -62,6 +63,7 @@ class TextWriter:
             file.abort()
 
 
+@functools.cache
 def _digit_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """0..9999 as four bytes each, (20000, 4): with leading zeros first, then from the left; and their lengths."""
     padded = [f"{number:04}" for number in range(10_000)]
@@ -87,7 +89,7 @@ def _format_lines(
         at = _format_number(np.uint32(item[i]), digits, lengths, out, at + np.uint64(1))
         out[at] = 10
         at += np.uint64(1)
-    return np.int64(at)
+    return int(at)
 
 
 @njit(nogil=True, cache=True, inline="always")

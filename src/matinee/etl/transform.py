@@ -9,14 +9,20 @@ import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matinee.errors import DiskFullError, SourceNotFoundError, UsageError, VersionConflictError, VersionNotFoundError
+from matinee.errors import (
+    DiskFullError,
+    SourceFormatError,
+    SourceNotFoundError,
+    VersionConflictError,
+    VersionNotFoundError,
+)
 from matinee.etl.archive import open_log
 from matinee.etl.certificate_page import write_page
 from matinee.etl.digest import file_sha256
@@ -53,12 +59,13 @@ from matinee.schema.progress import Progress, Silent
 from matinee.schema.transform_settings import FORMAT, TransformSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from concurrent.futures import Future
 
     import pyarrow as pa
 
     from matinee.etl.extract import Archive
+    from matinee.lineage import Recorder, Run
 
 __all__ = ["LocalVersion", "transform"]
 
@@ -86,6 +93,7 @@ def transform(
     force: bool = False,
     text_only: bool = False,
     progress: Progress = Silent(),  # noqa: B008 - it has no state
+    lineage: Recorder | None = None,
     _tuning: Tuning | None = None,
 ) -> LocalVersion:
     """Turn a log (a file, or an archive that `extract` gave) into a version in the folder `out`.
@@ -105,13 +113,14 @@ def transform(
         force: replace a version that is not this one.
         text_only: write the three text files and nothing else (for benchmarks; this is no version).
         progress: told of each phase.
+        lineage: told of the stage; None records nothing.
 
     Raises:
         SourceError: the log cannot be read, or nothing is left of it.
         VersionConflictError: `out` holds something else.
         DiskFullError: no space left; nothing half-written stays.
     """
-    path = Path(getattr(source, "path", source))  # type: ignore[arg-type]
+    path = Path(source) if isinstance(source, str | Path) else source.path
     if not path.is_file():
         raise SourceNotFoundError(f"{path}: no such file; expected a log or an archive (see 'matinee data list')")
     settings = _with_hints(settings or TransformSettings(name=_name_of(path)), source)
@@ -125,13 +134,17 @@ def transform(
         if done is not None:
             return done
     with ExitStack() as stack, _disk_full(out):
+        run = stack.enter_context(lineage.stage("transform")) if lineage and not text_only else None
         pool = stack.enter_context(ThreadPoolExecutor(1))
         sha256 = pool.submit(file_sha256, path) if known_sha256 is None and not text_only else None
-        folder = stack.enter_context(staged(out, replace_existing=force))
         if temp_dir is not None:
             temp_dir.mkdir(parents=True, exist_ok=True)
-        job = _Job(path, source, settings, tuning, folder, temp_dir or folder, workers, limit, text_only, progress)
-        return job.run(sha256, known_sha256, out)
+        with staged(out, replace_existing=force) as folder:
+            job = _Job(path, source, settings, tuning, folder, temp_dir or folder, workers, limit, text_only, progress)
+            made = job.run(sha256, known_sha256, out)
+        if run is not None:
+            _record(run, made, path)
+        return made
 
 
 class _Job:
@@ -170,8 +183,12 @@ class _Job:
             source = self._source_entry(known_sha256 or (sha256.result() if sha256 else ""))
             identity = version_id(source.sha256, self._settings)
             certificate = self._certify(identity, log, found, facts, splitter)
-            user_map = self._write_ids(USER_IDS, self._raw_ids(log.users.raw, users, found and found.user_codes))
-            item_map = self._write_ids(ITEM_IDS, self._raw_ids(log.items.raw, items, found and found.item_codes))
+            user_map = self._write_ids(
+                USER_IDS, self._raw_ids(log.users.raw, users, found.user_codes if found else None)
+            )
+            item_map = self._write_ids(
+                ITEM_IDS, self._raw_ids(log.items.raw, items, found.item_codes if found else None)
+            )
             if found:
                 found.close()
             if self._settings.rolling:
@@ -218,11 +235,12 @@ class _Job:
                 return self._write(log, None, allow_repeats=not counts_matter)
             except RepeatsFoundError:
                 self._progress.say("the log has exact repeats: counted first, then written")
-        found = survey(self._in_order(log), log, settings, self._room)
+        with closing(self._in_order(log)) as batches:
+            found = survey(batches, log, settings, self._room)
         log.spill.close()
         return self._write(log, found, allow_repeats=True)
 
-    def _in_order(self, log: Log) -> Iterator[Batch]:
+    def _in_order(self, log: Log) -> Generator[Batch]:
         batches = in_order(log.spill, self._room)
         return ahead(batches) if self._workers > 1 else batches
 
@@ -250,10 +268,11 @@ class _Job:
             sequences = SequencesWriter(self._folder, self._room.folder, self._tuning.block_bytes)
             writers += [parquet, sequences]
         self._progress.start("write", events, "rows")
-        self._repeats = emit(
-            batches, users, items, splitter, facts, writers,
-            allow_repeats=allow_repeats, threads=self._workers > 1, progress=self._progress,
-        )  # fmt: skip
+        with closing(batches):
+            self._repeats = emit(
+                batches, users, items, splitter, facts, writers,
+                allow_repeats=allow_repeats, threads=self._workers > 1, progress=self._progress,
+            )  # fmt: skip
         if found:
             self._repeats = found.repeats
         self._files += text.close()
@@ -272,6 +291,11 @@ class _Job:
             raise ValueError("text only has no certificate")
         settings, dialect = self._settings, log.dialect
         train, evaluation, test = facts.split_facts()
+        if not train.rows:
+            raise SourceFormatError(
+                f"train is empty: of {evaluation.rows + test.rows:,} events the split '{settings.split}' leaves none to "
+                "learn from; raise the first of --fractions, or move --cut later"
+            )
         reading = Reading(
             rows=log.rows,
             rejects=log.rejected,
@@ -325,7 +349,7 @@ class _Job:
     def _source_entry(self, sha256: str) -> SourceEntry:
         archive = self._source
         return SourceEntry(
-            name=getattr(archive, "name", None) or self._path.name if not isinstance(archive, (str, Path)) else self._path.name,
+            name=self._path.name if isinstance(archive, (str, Path)) else archive.name,
             archive=self._path.name,
             size=self._path.stat().st_size,
             sha256=sha256,
@@ -342,8 +366,8 @@ class _Job:
         entry = copy.close(None)
         if entry.sha256 != source.sha256:
             raise VersionConflictError(
-                f"{self._path}: changed while it was read (SHA-256 {source.sha256[:12]}... then {entry.sha256[:12]}...); "
-                f"run again when it is at rest"
+                f"{self._path}: changed while in use (SHA-256 {source.sha256[:12]}... then {entry.sha256[:12]}...); "
+                "run again when it is at rest"
             )
         self._files.append(entry)
 
@@ -424,6 +448,15 @@ def _warnings(certificate: Certificate) -> tuple[str, ...]:
     return tuple(warnings)
 
 
+def _record(run: Run, made: LocalVersion, path: Path) -> None:
+    """Tell the lineage what was read and what was made of it."""
+    from matinee.lineage import Artifact  # noqa: PLC0415 - only where something is recorded
+
+    source = made.manifest.source
+    run.add_input(Artifact("archive", source.name, str(path.absolute()), source.sha256, source.size))
+    run.add_output(Artifact.of_folder(made.folder))
+
+
 def _no_version(settings: TransformSettings) -> tuple[Any, Any]:
     del settings
     return None, None
@@ -438,9 +471,6 @@ def _disk_full(out: Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
         raise DiskFullError(
-            f"no space left while writing {out} ({free:,} bytes free there now); nothing half-written stays: make room, "
-            "or point --temp-dir and --out elsewhere, and run again"
+            f"no space left while writing {out} ({free:,} bytes free there now); nothing half-written stays: make "
+            "room, or point --temp-dir and --out elsewhere, and run again"
         ) from error
-
-
-_ = (asdict, UsageError)

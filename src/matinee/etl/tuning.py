@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -42,8 +43,6 @@ class Tuning:
 def default_memory_limit_bytes() -> int:
     """A quarter of what this process may use: the machine's memory, or its control group's where that is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    try:
+    with suppress(OSError, ValueError):  # no control group, or one without a limit ("max")
         limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):
-        pass  # no control group, or one without a limit ("max")
     return min(limits) // 4

@@ -60,7 +60,7 @@ class Collector:
         parameters: dict[str, object] = {
             "url": self._url if self._url.endswith("/") else f"{self._url}/",
             "timeout": DEADLINE_S,
-            "retry": {"total": 0, "connect": 0, "read": 0},
+            "retry": {"total": 0, "connect": 0, "read": 0, "status_forcelist": []},
         }
         if self._api_key:
             parameters["auth"] = {"type": "api_key", "apiKey": self._api_key}

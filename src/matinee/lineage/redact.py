@@ -33,8 +33,9 @@ def without_credentials(location: str) -> str:
     """
     scheme, mark, rest = location.partition("://")
     if mark and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-        return f"{scheme}://{_without_parameters(_without_user(rest))}"
-    shorter = _CONNECTION.sub(r"\1:", location, count=1)
+        return f"{scheme}://{_without_parameters(_without_user(scheme, rest))}"
+    options = _CONNECTION.match(location)
+    shorter = f"{options[1]}:{location[options.end() :]}" if options else location
     if shorter == location and re.match(r":\w+,", location) and ":" in location[1:]:
         # A connection string that is not understood: what lies between its options is not worth a leak.
         return f"{location[: location.index(',')]}:{location.rpartition(':')[2]}"
@@ -51,12 +52,14 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     return _BEARER.sub(rf"\1 {_HIDDEN}", text)
 
 
-def _without_user(rest: str) -> str:
+def _without_user(scheme: str, rest: str) -> str:
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in host:
         return rest[host.rindex("@") + 1 :]
-    port = host.rpartition(":")[2] if ":" in host and not host.endswith("]") else ""
-    if port and not port.isdigit() and "@" in rest:
+    if ":" not in host or host.endswith("]"):
+        return rest
+    is_port = scheme.startswith("http") and re.fullmatch(r"\d{1,5}", host.rpartition(":")[2])
+    if not is_port and "@" in rest:
         # 's3://KEY:SE/CRET@bucket': a slash inside the password makes the host end too early.
         return rest.rpartition("@")[2]
     return rest

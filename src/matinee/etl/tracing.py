@@ -1,0 +1,59 @@
+"""`matinee lineage`: the chain of one version, with the files at hand, wherever they lie, behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matinee.etl.place import DATA_DIR, open_place
+from matinee.lineage import Chain, LocalFiles
+from matinee.lineage import trace as trace_chain
+
+if TYPE_CHECKING:
+    from matinee.schema.progress import Progress
+    from matinee.store import Store
+
+__all__ = ["trace", "trace_in"]
+
+_EVENTS = Path("lineage/events.jsonl")  # in a data folder; where the stages' recorder writes
+
+
+def trace(
+    version: str | None = None,
+    *,
+    store: str | None = None,
+    endpoint: str | None = None,
+    data_dir: str | Path = DATA_DIR,
+    progress: Progress | None = None,
+) -> Chain:
+    """Build and check the chain source -> archive -> version -> published; reads every byte that is at hand.
+
+    Args:
+        version: an id, or with `store` whatever names a version there; None is the last one recorded.
+        store: look for the published version there; None looks where the events say, if that is a folder.
+        endpoint: of an s3:// store; keys come from the environment.
+        data_dir: whose events are read.
+        progress: told of the bytes.
+
+    Raises:
+        LineageError: nothing is known of such a version.
+        VersionError, StoreError: the store has no such version, or does not answer.
+    """
+    data_dir = Path(data_dir)
+    if store is None:
+        return trace_chain(version, events=data_dir / _EVENTS, progress=progress)
+    with open_place(store, endpoint, data_dir) as place:
+        return trace_in(place, version or "LATEST", data_dir=data_dir, progress=progress)
+
+
+def trace_in(
+    place: Store, version: str, *, data_dir: Path, folder: Path | None = None, progress: Progress | None = None
+) -> Chain:
+    """`trace` in a store that is open; `folder` is the version on this machine."""
+    from matinee.store import StoredFiles  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
+
+    published = StoredFiles(place, version)
+    local = LocalFiles(folder.absolute()) if folder else None
+    return trace_chain(
+        published.place.id, events=data_dir / _EVENTS, local=local, published=published, progress=progress
+    )

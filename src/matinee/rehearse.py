@@ -1,0 +1,194 @@
+"""The whole journey on one page: a source becomes a published, verified version; done work is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from matinee.errors import VersionError
+from matinee.schema.certificate import Certificate
+from matinee.schema.layout import MANIFEST
+from matinee.schema.manifest import Manifest, version_id
+from matinee.schema.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from matinee.lineage import Recorder
+
+__all__ = ["Rehearsal", "rehearse"]
+
+_EMBEDDED = "embedded"  # what a receipt calls the store of the data folder itself
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What came of a rehearsal.
+
+    Attributes:
+        version, name: the version's id, and its data set's name.
+        worked: False when everything was there and verified already.
+        archive: the source as fetched.
+        folder: the version on this machine.
+        location: its address in the store.
+        manifest_sha256: of the bytes of manifest.json, here and in the store.
+        verified: when every byte in the store was compared, ISO 8601 in UTC.
+        certificate: the facts about its splits.
+        store, endpoint, data_dir: as given; `store` None is the embedded one of `data_dir`.
+    """
+
+    version: str
+    name: str
+    worked: bool
+    archive: Path
+    folder: Path
+    location: str
+    manifest_sha256: str
+    verified: str
+    certificate: Certificate
+    store: str | None
+    endpoint: str | None
+    data_dir: Path
+
+
+def rehearse(
+    source: str | Path = "ml-100k",
+    *,
+    memory_limit: str | int | None = None,
+    store: str | None = None,
+    endpoint: str | None = None,
+    data_dir: str | Path = "matinee-data",
+    archives: str | Path | None = None,
+    openlineage_url: str | None = None,
+    progress: Progress | None = None,
+) -> Rehearsal:
+    """Extract, transform, load, verify, and check the lineage; a second call finds all of it done and does nothing.
+
+    Args:
+        source: a catalogue name, a path, a URL, or remote:path of rclone.
+        memory_limit: of the transform: '1GB', '512MiB' or bytes; None is a quarter of what the process may use.
+        store: where to publish; None is the embedded S3 of `data_dir`, stopped at the end unless it was running.
+        endpoint: of an s3:// store; keys come from the environment.
+        data_dir: where archives, versions, lineage, receipts and the embedded store are kept.
+        archives: where fetched archives go; None is in `data_dir`.
+        openlineage_url: a collector that is told of each stage, too.
+        progress: told of every phase.
+
+    Raises:
+        SourceError, VersionError, StoreError, DiskFullError, ServiceError, LineageError: see the stages.
+    """
+    from matinee.etl import stages  # noqa: PLC0415 - `import matinee` imports this module and must stay light
+    from matinee.lineage import Recorder  # noqa: PLC0415 - as above
+
+    data_dir, progress = Path(data_dir), progress or Silent()
+    lineage = Recorder(data_dir / "lineage", openlineage_url, warn=progress.say)
+    fetched_to = None if stages.is_local(source) else archives or data_dir / "archives"
+    archive = stages.extract(source, out=fetched_to, lineage=lineage, progress=progress)
+    settings = stages.settings_for(archive)
+    version = version_id(archive.sha256, settings)
+    folder = data_dir / "versions" / settings.name / version
+    receipt_path = _receipt_path(data_dir, version, store, endpoint)
+
+    receipt = _Receipt.read(receipt_path)
+    here = _complete(folder)
+    worked = False
+    if receipt is None or receipt.manifest_sha256 != here or not _has_a_place(data_dir, store):
+        worked = True
+        # A folder of ours that lost or changed a file is made again; `matinee transform` would ask for --force.
+        damaged = folder.exists() and here is None
+        stages.transform(
+            archive, out=folder, memory_limit=memory_limit, force=damaged, lineage=lineage, progress=progress
+        )
+        receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
+        receipt.write(receipt_path)
+    return Rehearsal(
+        version=version,
+        name=settings.name,
+        worked=worked,
+        archive=archive.path,
+        folder=folder,
+        location=receipt.location,
+        manifest_sha256=receipt.manifest_sha256,
+        verified=receipt.verified,
+        certificate=Certificate.read(folder),
+        store=store,
+        endpoint=endpoint,
+        data_dir=data_dir,
+    )
+
+
+def _publish(
+    folder: Path, data_dir: Path, store: str | None, endpoint: str | None, lineage: Recorder, progress: Progress
+) -> _Receipt:
+    """Load the version, then read every byte back, here and there, and compare it with what was recorded."""
+    from matinee.etl.place import open_place  # noqa: PLC0415 - a rehearsal without work needs no store
+    from matinee.etl.stages import load_into  # noqa: PLC0415 - as above
+    from matinee.etl.tracing import trace_in  # noqa: PLC0415 - as above
+
+    with open_place(store, endpoint, data_dir, create=True) as place:
+        published = load_into(place, folder, lineage=lineage, progress=progress)
+        trace_in(place, published.id, folder=folder, data_dir=data_dir, progress=progress).verify()
+    return _Receipt(
+        store=store or _EMBEDDED,
+        version=published.id,
+        location=published.location,
+        manifest_sha256=published.manifest_sha256,
+        verified=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Receipt:
+    """Says that a version was published to a store and every byte of it compared there."""
+
+    store: str
+    version: str
+    location: str
+    manifest_sha256: str
+    verified: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The receipt, or None where there is none that can be read: then the work is done again, and does no harm."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Appears complete or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        beside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        beside.replace(path)
+
+
+def _receipt_path(data_dir: Path, version: str, store: str | None, endpoint: str | None) -> Path:
+    address = json.dumps([store or _EMBEDDED, endpoint if store else None])
+    return data_dir / "receipts" / f"{version}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.json"
+
+
+def _complete(folder: Path) -> str | None:
+    """SHA-256 of the manifest of the version in `folder`; None where its files are not all there with their sizes."""
+    try:
+        text = (folder / MANIFEST).read_bytes()
+        manifest = Manifest.from_json(text, str(folder / MANIFEST))
+        complete = all((folder / entry.path).stat().st_size == entry.size for entry in manifest.files)
+    except (OSError, VersionError):
+        return None
+    return hashlib.sha256(text).hexdigest() if complete else None
+
+
+def _has_a_place(data_dir: Path, store: str | None) -> bool:
+    """Whether what a receipt says of a store may still hold.
+
+    The store is not asked: to start one, or to reach one, takes longer than a person should wait to be told that there
+    is nothing to do, and what it holds was compared byte for byte when the receipt was written. `matinee versions
+    verify` asks it. Only the embedded store's folder is looked for, because it is deleted as easily as any folder.
+    """
+    from matinee.etl.place import embedded_folder  # noqa: PLC0415 - see rehearse
+
+    return store is not None or embedded_folder(data_dir).is_dir()

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matinee.errors import UsageError
+from matinee.settings import Settings, read_settings
+
+
+def test_without_file_and_variables_everything_is_the_default(tmp_path: Path) -> None:
+    assert read_settings({}, tmp_path) == Settings()
+    assert Settings().archives == Path("matinee-data/archives")
+
+
+def test_later_wins(tmp_path: Path) -> None:
+    (tmp_path / "matinee.toml").write_text('data_dir = "from-file"\nstore = "/srv/file"\nmemory_limit = "1GB"\n')
+    settings = read_settings({"MATINEE_STORE": "/srv/environment", "MATINEE_ENDPOINT": ""}, tmp_path)
+    assert settings.data_dir == Path("from-file")
+    assert settings.store == "/srv/environment"
+    assert settings.endpoint is None
+    assert settings.memory_limit_bytes == 10**9
+
+
+def test_the_file_may_lie_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text('cache = "~/archives"\nmemory_limit = 5000000\n')
+    settings = read_settings({"MATINEE_CONFIG": str(path)}, tmp_path)
+    assert settings.archives == Path.home() / "archives"
+    assert settings.memory_limit_bytes == 5_000_000
+
+
+def test_the_collector_has_the_name_that_every_client_uses(tmp_path: Path) -> None:
+    assert read_settings({"OPENLINEAGE_URL": "http://localhost:5000"}, tmp_path).openlineage_url
+    with pytest.raises(UsageError, match="MATINEE_OPENLINEAGE_URL"):
+        read_settings({"MATINEE_OPENLINEAGE_URL": "http://localhost:5000"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('data_dri = "x"', r"unknown key 'data_dri', did you mean 'data_dir'\?"),
+        ('colour = "blue"', r"unknown key 'colour'; known are data_dir, cache, memory_limit"),
+        ("store = 3", r"store = 3: expected a text in quotes"),
+        ("data_dir = ", r"not TOML"),
+        ('memory_limit = "much"', r"memory_limit 'much': expected a size like 1GB"),
+        ("memory_limit = true", r"memory_limit = True: expected a text"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "matinee.toml").write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        read_settings({}, tmp_path)
+    assert str(tmp_path / "matinee.toml") in str(caught.value)
+
+
+def test_a_mistake_in_a_variable_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"MATINEE_STROE: unknown setting, did you mean 'store'\?"):
+        read_settings({"MATINEE_STROE": "x"}, Path())
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"MATINEE_CONFIG=.*nowhere.toml: no such file"):
+        read_settings({"MATINEE_CONFIG": str(tmp_path / "nowhere.toml")}, tmp_path)

@@ -278,12 +278,13 @@ def _columns(first: bytes, separator: bytes, wanted: dict[str, str]) -> tuple[bo
         positions = {role: position for role, position in known.items() if position is not None}
         return True, positions, _spelled(fields, positions)
     positions = _columns_by_position(fields)
-    for role in ("rating", "time"):
-        if role in positions:
-            text = fields[positions[role]].number
-            if text and not _DECIMAL.fullmatch(text):
-                raise SourceFormatError("this looks like a header without known names")
-    return False, positions, {role: str(position) for role, position in positions.items()}
+    columns = {role: str(position) for role, position in positions.items()}
+    try:
+        _row(first, _Dialect(separator, False, positions, columns, "string", "string", "s"), index=0)
+    except _Rejected as reason:
+        if "is not a number" in str(reason):
+            raise SourceFormatError("this looks like a header without known names") from None
+    return False, positions, columns
 
 
 def _plain_name(name: str) -> str:
@@ -306,7 +307,7 @@ def _columns_by_position(fields: list[_Field]) -> dict[str, int]:
         return {"user": 0, "item": 1}
     if len(fields) == 3:
         text = fields[2].number
-        is_time = _DECIMAL.fullmatch(text) and Decimal(text.decode()) >= 100_000_000
+        is_time = _DECIMAL.fullmatch(text) and 100_000_000 <= math.floor(Decimal(text.decode())) < 2**63
         return {"user": 0, "item": 1, "time" if is_time else "rating": 2}
     return {"user": 0, "item": 1, "rating": 2, "time": 3}
 

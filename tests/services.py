@@ -1,4 +1,4 @@
-"""Fixtures that start real services; imported where they are used. Mark such tests `xdist_group("s3")`: one is enough."""
+"""Fixtures that start real services, imported where they are used; `xdist_group("s3")` keeps it at one service."""
 
 from __future__ import annotations
 

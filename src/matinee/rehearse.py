@@ -124,13 +124,16 @@ def _publish(
     folder: Path, data_dir: Path, store: str | None, endpoint: str | None, lineage: Recorder, progress: Progress
 ) -> _Receipt:
     """Load the version, then read every byte back, here and there, and compare it with what was recorded."""
-    from matinee.etl.place import open_place  # noqa: PLC0415 - a rehearsal without work needs no store
-    from matinee.etl.stages import load_into  # noqa: PLC0415 - as above
+    from matinee.etl.load import load  # noqa: PLC0415 - a rehearsal without work needs no store
+    from matinee.etl.place import place  # noqa: PLC0415 - as above
     from matinee.etl.tracing import trace_in  # noqa: PLC0415 - as above
+    from matinee.store import open_store  # noqa: PLC0415 - as above
 
-    with open_place(store, endpoint, data_dir, create=True) as place:
-        published = load_into(place, folder, lineage=lineage, progress=progress)
-        trace_in(place, published.id, folder=folder, data_dir=data_dir, progress=progress).verify()
+    with place(store, endpoint, data_dir, create=True) as address:
+        published = load(folder.absolute(), address.to, **address.reach, lineage=lineage, progress=progress)
+        with open_store(address.to, **address.reach) as opened:
+            chain = trace_in(opened, published.id, folder=folder, data_dir=data_dir, progress=progress)
+    chain.verify()
     return _Receipt(
         store=store or _EMBEDDED,
         version=published.id,

@@ -64,7 +64,7 @@ def _handler(owner: FileServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         timeout = 10
 
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             owner.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
             resource = owner.files.get(self.path.partition("?")[0])
             if resource is None:

@@ -73,7 +73,9 @@ def handmade(*entries: Entry, comment: bytes = b"") -> bytes:
         times = struct.pack("<3H2H", 20, each.local_flags, each.method, 0, 33)
         body += b"PK\x03\x04" + times + sizes + struct.pack("<2H", len(each.local_name), 0) + each.local_name
         body += each.packed
-        central += b"PK\x01\x02" + struct.pack("<H", 3 << 8 | 20) + struct.pack("<3H2H", 20, each.flags, each.method, 0, 33)
+        central += (
+            b"PK\x01\x02" + struct.pack("<H", 3 << 8 | 20) + struct.pack("<3H2H", 20, each.flags, each.method, 0, 33)
+        )
         central += sizes + struct.pack("<5H2L", len(each.central_name), 0, 0, 0, 0, each.attributes, offset)
         central += each.central_name
     count = len(entries)
@@ -159,7 +161,9 @@ class Unseekable(io.RawIOBase):
 
 
 @given(st.binary(max_size=3000), st.integers(1, 500), st.booleans())
-def test_any_bytes_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, data, size, stored) -> None:
+def test_any_bytes_come_out_as_they_went_in(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int, stored: bool
+) -> None:
     folder = tmp_path_factory.mktemp("any", numbered=True)
     method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     assert read(write(folder, zipped(("u.data", data), method=method)), buffer_bytes=size) == data
@@ -191,9 +195,9 @@ def test_the_wanted_member(tmp_path: Path) -> None:
     path = write(tmp_path, zipped(("a/x.csv", b"1"), ("b/x.csv", b"2"), ("b/y.csv", b"3"), ("ratings.csv", b"4")))
     assert read(path, "b/x.csv") == b"2"
     assert read(path, "y.csv") == b"3"
-    with pytest.raises(SourceArchiveError, match="2 members may be the log, --member chooses: 'a/x.csv', 'b/x.csv'"):
+    with pytest.raises(SourceArchiveError, match=r"2 members may be the log, --member chooses: 'a/x\.csv', 'b/x\.csv'"):
         open_log(path, "x.csv")
-    with pytest.raises(SourceNotFoundError, match="no member 'z.csv'; it has 'a/x.csv'"):
+    with pytest.raises(SourceNotFoundError, match=r"no member 'z\.csv'; it has 'a/x\.csv'"):
         open_log(path, "z.csv")
 
 
@@ -245,7 +249,16 @@ def swallowing() -> bytes:
     return handmade(first, Entry(b"b.png", LOG))
 
 
+def followed() -> Entry:
+    """Two bytes too many where the data ends."""
+    entry = Entry(b"ratings.csv", LOG)
+    entry.packed += b"xx"
+    entry.packed_size += 2
+    return entry
+
+
 WHOLE = zipped(("ratings.csv", LOG))
+NOISE = b"\xff" * 99
 
 HOSTILE = {
     "parent": (handmade(Entry(b"../ratings.csv", LOG)), "leads out of the archive"),
@@ -258,13 +271,13 @@ HOSTILE = {
     "one bad among good": (handmade(Entry(b"ratings.csv", LOG), Entry(b"../x", b"")), "leads out of the archive"),
     "encrypted": (handmade(Entry(b"ratings.csv", LOG, flags=1, local_flags=1)), "is encrypted"),
     "encrypted in its own header only": (handmade(Entry(b"ratings.csv", LOG, local_flags=1)), "encrypted there only"),
-    "another name in its own header": (handmade(Entry(b"ratings.csv", LOG, local_name=b"another.csv")), "is called 'another.csv'"),
+    "another name in its own header": (handmade(Entry(b"rr.csv", LOG, local_name=b"xx.csv")), "is called 'xx.csv'"),
     "symbolic link": (handmade(linked()), "is a symbolic link"),
     "device": (handmade(Entry(b"r.csv", b"", attributes=(stat.S_IFCHR | 0o600) << 16)), "is a special file"),
     "the same name twice": (handmade(Entry(b"r.csv", LOG), Entry(b"r.csv", b"1,2")), "two members are called"),
     "overlapping": (overlapping(), "overlap with what follows"),
     "data over the next header": (swallowing(), "overlap with what follows"),
-    "data over the directory": (handmade(Entry(b"ratings.csv", LOG, packed_size=1 << 20)), "overlap with what follows"),
+    "data over the directory": (handmade(Entry(b"r.csv", LOG, packed_size=1 << 20)), "overlap with what follows"),
     "bomb by ratio": (handmade(bomb()), "times its"),
     "bomb by declared size": (handmade(Entry(b"ratings.csv", LOG, size=2**31)), "times its"),
     "bzip2 inside": (zipped(("ratings.csv", LOG), method=zipfile.ZIP_BZIP2), "packed with method 12"),
@@ -275,13 +288,13 @@ HOSTILE = {
     "no directory where it should be": (WHOLE[:-6] + struct.pack("<LH", 2**31, 0), "damaged ZIP"),
     "directory of noise": (WHOLE.replace(b"PK\x01\x02", b"PK\x09\x09"), "damaged ZIP"),
     "member's header missing": (b"XX" + WHOLE[2:], "not a zip archive"),
-    "member's header elsewhere": (handmade(Entry(b"ratings.csv", LOG, offset=9, packed_size=20)), "the header of 'ratings.csv'"),
+    "member's header elsewhere": (handmade(Entry(b"r.csv", LOG, offset=9, packed_size=20)), "the header of 'r.csv'"),
     "declares less than it has": (handmade(Entry(b"ratings.csv", LOG, size=100)), "more than the 100 bytes"),
     "declares more than it has": (handmade(Entry(b"r.csv", LOG, size=len(LOG) + 1)), f"{len(LOG):,} bytes, expected"),
     "another CRC-32": (handmade(Entry(b"ratings.csv", LOG, crc=1)), "CRC-32 is"),
-    "something after the data": (handmade(Entry(b"r.csv", LOG, packed=Entry(b"", LOG).packed + b"xx", packed_size=len(Entry(b"", LOG).packed) + 2)), "something else follows"),
+    "something after the data": (handmade(followed()), "something else follows"),
     "data cut short": (handmade(Entry(b"ratings.csv", LOG, packed_size=50)), "cut short"),
-    "no Deflate at all": (handmade(Entry(b"ratings.csv", LOG, packed=b"\xff" * 99, packed_size=99)), "cannot be unpacked"),
+    "no Deflate at all": (handmade(Entry(b"r.csv", LOG, packed=NOISE, packed_size=99)), "cannot be unpacked"),
     "a stored member with another size": (handmade(Entry(b"r.csv", LOG, method=0)), "bytes, expected"),
     "noise": (b"nothing of the kind" * 9, "not a zip archive"),
     "a web page": (b" <!DOCTYPE html><html>please log in</html>", r"not a zip archive \(a web page\)"),
@@ -313,7 +326,7 @@ def test_limits_hold_while_streaming(tmp_path: Path) -> None:
     path = write(tmp_path, gzip.compress(bytes(40 << 20)), "bomb.csv.gz")
     with pytest.raises(SourceArchiveError, match="more than 1,000 times its"):
         read(path)
-    with pytest.raises(SourceArchiveError, match="more than 1.0 MB"):
+    with pytest.raises(SourceArchiveError, match=r"more than 1\.0 MB"):
         read(path, limits=ArchiveLimits(size_bytes=10**6))
     allowed = ArchiveLimits(ratio=2000)
     assert len(read(path, limits=allowed)) == 40 << 20
@@ -337,9 +350,13 @@ def test_a_changed_byte_is_never_silent(tmp_path_factory: pytest.TempPathFactory
     data[position] ^= change
     path = write(tmp_path_factory.mktemp("changed", numbered=True), bytes(data), "log.zip")
     try:
-        assert read(path) == LOG
+        found = read(path)
     except MatineeError as error:
-        assert str(path) in str(error)
+        told = str(error)
+    else:
+        assert found == LOG
+        return
+    assert str(path) in told
 
 
 @given(st.integers(0, len(WHOLE) - 1))
@@ -351,24 +368,23 @@ def test_a_cut_zip_is_never_silent(tmp_path_factory: pytest.TempPathFactory, len
 
 # --- damaged gzips, other formats, no files
 
-GZIPPED = gzip.compress(LOG)
+GZIPPED = gzip.compress(LOG, mtime=0)
+DAMAGED_GZIPS = {
+    "cut in the data": (GZIPPED[:-20], "it is cut short"),
+    "cut in the sums": (GZIPPED[:-1], "it is cut short"),
+    "cut in the header": (GZIPPED[:5], "it is cut short"),
+    "another CRC-32": (GZIPPED[:-6] + b"\0" + GZIPPED[-5:], "cannot be unpacked"),
+    "garbage behind": (GZIPPED + b"garbage", "something else follows the end"),
+    "garbage behind zeros": (GZIPPED + b"\0\0garbage", "something else follows the end"),
+    "a second member cut short": (GZIPPED + GZIPPED[:7], "it is cut short"),
+    "half a magic number behind": (GZIPPED + b"\x1f", "something else follows the end"),
+    "no gzip": (b"\x1f\x8b" + b"nothing of the kind", "cannot be unpacked"),
+}
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (GZIPPED[:-20], "it is cut short"),
-        (GZIPPED[:-1], "it is cut short"),
-        (GZIPPED[:5], "it is cut short"),
-        (GZIPPED[:-6] + b"\0" + GZIPPED[-5:], "cannot be unpacked"),
-        (GZIPPED + b"garbage", "something else follows the end"),
-        (GZIPPED + b"\0\0garbage", "something else follows the end"),
-        (GZIPPED + GZIPPED[:7], "it is cut short"),
-        (GZIPPED + b"\x1f", "something else follows the end"),
-        (b"\x1f\x8b" + b"nothing of the kind", "cannot be unpacked"),
-    ],
-)
-def test_damaged_gzips(tmp_path: Path, data: bytes, words: str) -> None:
+@pytest.mark.parametrize("case", DAMAGED_GZIPS)
+def test_damaged_gzips(tmp_path: Path, case: str) -> None:
+    data, words = DAMAGED_GZIPS[case]
     with pytest.raises(SourceArchiveError, match=words):
         read(write(tmp_path, data, "log.csv.gz"))
 
@@ -380,35 +396,33 @@ def tar() -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (tar(), "a tar archive; read are ZIP, gzip and plain text"),
-        (gzip.compress(tar()), "a tar inside a gzip"),
-        (b"BZh91AY", "a bzip2 file"),
-        (b"\xfd7zXZ\x00\x00", "an xz file"),
-        (b"\x28\xb5\x2f\xfdx", "a Zstandard file"),
-        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-        (b"Rar!\x1a\x07\x00", "a RAR archive"),
-    ],
-)
-def test_other_archives(tmp_path: Path, data: bytes, words: str) -> None:
+OTHER_ARCHIVES = {
+    "a tar archive; read are ZIP, gzip and plain text": tar(),
+    "a tar inside a gzip": gzip.compress(tar(), mtime=0),
+    "a bzip2 file": b"BZh91AY",
+    "an xz file": b"\xfd7zXZ\x00\x00",
+    "a Zstandard file": b"\x28\xb5\x2f\xfdx",
+    "a 7z archive": b"7z\xbc\xaf\x27\x1c",
+    "a RAR archive": b"Rar!\x1a\x07\x00",
+}
+OTHER_FORMATS = {
+    "a Parquet file; expected text": b"PAR1xxxx",
+    "a picture": b"\x89PNG\r\n",
+    "text in UTF-16": LOG.decode().encode("utf-16"),
+    "a web page; take the direct link": b"\n<HTML><body>",
+}
+
+
+@pytest.mark.parametrize("words", OTHER_ARCHIVES)
+def test_other_archives(tmp_path: Path, words: str) -> None:
     with pytest.raises(SourceArchiveError, match=words):
-        read(write(tmp_path, data, "log"))
+        read(write(tmp_path, OTHER_ARCHIVES[words], "log"))
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (b"PAR1xxxx", "a Parquet file; expected text"),
-        (b"\x89PNG\r\n", "a picture"),
-        (LOG.decode().encode("utf-16"), "text in UTF-16"),
-        (b"\n<HTML><body>", "a web page; take the direct link"),
-    ],
-)
-def test_files_that_are_no_text(tmp_path: Path, data: bytes, words: str) -> None:
+@pytest.mark.parametrize("words", OTHER_FORMATS)
+def test_files_that_are_no_text(tmp_path: Path, words: str) -> None:
     with pytest.raises(SourceFormatError, match=words):
-        open_log(write(tmp_path, data, "log.csv"))
+        open_log(write(tmp_path, OTHER_FORMATS[words], "log.csv"))
 
 
 def test_places_without_a_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_sha256_of_a_file(log: Path) -> None:
     assert file_sha256(log) == hashlib.sha256(DATA).hexdigest()
 
 
-def test_several_sums_come_from_one_reading(log: Path, listener) -> None:
+def test_several_sums_come_from_one_reading(log: Path, listener: Any) -> None:
     found = file_digests(log, ("sha256", "md5"), progress=listener)
     assert found == {"sha256": hashlib.sha256(DATA).hexdigest(), "md5": hashlib.md5(DATA).hexdigest()}
     assert listener.phases == ["hash"]
@@ -134,7 +135,7 @@ def test_the_default_place_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_file_that_grows_meanwhile_is_told(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = digest.hash_into
 
-    def grow(path: Path, hashes, progress=None) -> int:
+    def grow(path: Path, hashes: Any, progress: Any = None) -> int:
         done = original(path, hashes, progress)
         with path.open("ab") as file:
             file.write(b"more")

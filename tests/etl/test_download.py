@@ -5,6 +5,8 @@ import hashlib
 import os
 import random
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import IO, Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,8 +150,9 @@ def test_a_busy_server_is_asked_again(file_server: Any, folder: Path, listener: 
     assert "429 Too Many Requests; again in 0.0 s" in listener.lines[1]
 
 
-@pytest.mark.parametrize("after", ["3600", formatdate(time.time() + 3600, usegmt=True)])
-def test_a_server_that_wants_hours_is_not_waited_for(file_server: Any, folder: Path, after: str) -> None:
+@pytest.mark.parametrize("as_date", [False, True])
+def test_a_server_that_wants_hours_is_not_waited_for(file_server: Any, folder: Path, as_date: bool) -> None:
+    after = formatdate(time.time() + 3600, usegmt=True) if as_date else "3600"
     file_server.add("/log.csv", BODY, script=[(503, {"Retry-After": after})])
     with pytest.raises(SourceDownloadError, match=r"asks to come back in 3[56]\d\d s"):
         fetch_url(file_server.url("/log.csv"), folder, limits=QUICK)
@@ -395,11 +399,14 @@ def test_two_at_once_fetch_once(file_server: Any, folder: Path, listener: Any) -
 def test_a_killed_download_is_taken_up_again(file_server: Any, folder: Path) -> None:
     resource = file_server.add("/log.csv", BODY, gate=threading.Event())
     url = file_server.url("/log.csv")
-    program = "import sys, pathlib; from matinee.etl.download_http import fetch_url as f; f(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    program = (
+        "import sys, pathlib; from matinee.etl.download_http import fetch_url; "
+        "fetch_url(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    )
     part = Slot(folder, url).part
-    for kill in range(2):
+    for size_bytes in (1_000_000, 1_500_000):
         with subprocess.Popen([sys.executable, "-c", program, url, str(folder)]) as process:
-            wait_for(lambda: part.exists() and part.stat().st_size >= 1_000_000 + 500_000 * kill)
+            wait_for(lambda enough=size_bytes: part.exists() and part.stat().st_size >= enough)
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
         assert not (folder / "log.csv").exists()
@@ -438,14 +445,14 @@ def test_a_disk_that_fills_up_meanwhile(file_server: Any, folder: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
-        with pytest.raises(DiskFullError, match="no space left, .* run again"):
+        with pytest.raises(DiskFullError, match=r"no space left, .* run again"):
             fetch_url(file_server.url("/log.csv"), folder, limits=QUICK)
     check(fetch_url(file_server.url("/log.csv"), folder, limits=QUICK), folder, "log.csv")
 
 
 def test_a_folder_that_cannot_be_made(file_server: Any, folder: Path) -> None:
     folder.write_bytes(b"a file")
-    with pytest.raises(SourceDownloadError, match="cannot be written to .*; choose another --out"):
+    with pytest.raises(SourceDownloadError, match=r"cannot be written to .*; choose another --out"):
         fetch_url(file_server.url("/log.csv"), folder, limits=QUICK)
 
 
@@ -478,7 +485,11 @@ def test_a_wheel_is_fetched_by_pip(tmp_path: Path, folder: Path, listener: Any) 
     ("body", "error", "words"),
     [
         ('echo "python: No module named pip" >&2; exit 1', SourceDownloadError, "pip is missing from this environment"),
-        ('echo "ERROR: no versions\nERROR: No match." >&2; exit 1', SourceDownloadError, "==1: No match; check the index"),
+        (
+            'echo "ERROR: no versions\nERROR: No match." >&2; exit 1',
+            SourceDownloadError,
+            "==1: No match; check the index",
+        ),
         ('echo "ERROR: see https://u:secret@host/x" >&2; exit 1', SourceDownloadError, "see https://host/x"),
         ('echo "OSError: [Errno 28] No space left" >&2; exit 1', DiskFullError, "no space left for thing==1"),
         ("exit 0", SourceDownloadError, f"pip brought nothing, expected {WHEEL}"),
@@ -567,6 +578,52 @@ def test_a_transfer_that_fails_leaves_nothing(tmp_path: Path, folder: Path) -> N
             f'echo half > "$part"\necho \'{{"level":"error","msg":"{message}"}}\' >&2\nexit 1\n'
         )
         rclone.chmod(0o755)
-        with pytest.raises(error, match="no space left|gone away"):
+        with pytest.raises(error, match=r"no space left|gone away"):
             fetch_remote("disk:log.csv", folder, rclone=rclone)
         assert files(folder) == []
+
+
+# --- what needs a network that tests do not have
+
+
+def answered_by(monkeypatch: pytest.MonkeyPatch, handler: Any) -> None:
+    transport = httpx.MockTransport(handler)
+    monkeypatch.setattr(
+        download_http._Transfer, "_client", lambda _: httpx.Client(transport=transport, follow_redirects=True)
+    )
+
+
+def test_a_secure_address_must_stay_secure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def redirect(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": "http://plain.example/log.csv"})
+        return httpx.Response(200, content=BODY)
+
+    answered_by(monkeypatch, redirect)
+    with pytest.raises(SourceDownloadError, match="leads to an unprotected http address"):
+        fetch_url("https://safe.example/log.csv", folder, limits=QUICK)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "attempts"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), 1),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), 2),
+        (ssl.SSLCertVerificationError("certificate has expired"), 1),
+        (OSError("No route to host"), 2),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception, attempts: int
+) -> None:
+    seen: list[str] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        raise httpx.ConnectError(str(cause)) from cause
+
+    answered_by(monkeypatch, fail)
+    with pytest.raises(SourceDownloadError, match="check the address and the network"):
+        fetch_url("https://host.example/log.csv", folder, limits=QUICK)
+    assert len(seen) == attempts

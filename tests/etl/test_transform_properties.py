@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given, note
+from hypothesis import assume, example, given, note
 from hypothesis import strategies as st
 
 from logs import Case, cases
@@ -88,7 +88,25 @@ def _plain_page() -> Iterator[None]:
         yield
 
 
+NARROW = Way("plain", MB, 1, Tuning(chunk_bytes=64, bucket_events=1, block_bytes=256))
+WIDE = Way("gz", 64 * MB, 2, None)
+
+
+def found(log: bytes, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A log that a kernel once got wrong, tried in every run."""
+    settings = TransformSettings(name="log", max_reject_share=1.0, **options)
+    return example(case=Case(log, settings), way=NARROW, other=WIDE)
+
+
 @pytest.mark.usefixtures("_plain_page")
+@found(b"user::item::time\n1::2::1\n2::3\n3::4::5\n1::5::8\n")  # a short row ran on into the next line
+@found(b"0,2,-3\n1,2,5\n\r1\n")  # Python's csv.writer quotes a CR or not, by its version
+@found(b"user,item,time\n1,2,3\n1,2,3\n3,4,3\n4,5,9\n")  # repeats within a tie
+@found(b"a,x\n" * 2 + b"b,x\nc,x\n", split="ratio")  # nothing in train
+@found(
+    b"user,item,time\na,x,5\nb,x,5\na,x,5\nc,x,5\n", ties="shuffle", seed=1, cuts=(10, 20)
+)  # repeats counted in a tie
+@found(b"user,item,time\n1,1,-9223372036854775808\n2,1,9223372036854775807\n", cuts=(0, 2**63 - 1))
 @given(case=cases(), way=ways(), other=ways())
 def test_transform_equals_the_oracle(case: Case, way: Way, other: Way) -> None:
     assume(way.container != "plain" or not case.log.startswith(OTHER_FORMATS))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from services import bucket, on_s3, s3_service
 
 from matinee.store import Store, open_store
+from services import bucket, on_s3, s3_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

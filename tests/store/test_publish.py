@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from toy_version import SIZES, contents, make_version
 
 from matinee.errors import (
     DiskFullError,
@@ -19,8 +19,11 @@ from matinee.errors import (
     VersionDamagedError,
     VersionNotFoundError,
 )
+from matinee.processes import birth_of, is_same
+from matinee.schema.manifest import Manifest
 from matinee.store import Store, open_store, publish, verify
 from matinee.store.connection import PARTIAL
+from toy_version import SIZES, contents, make_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,15 +39,8 @@ def stored(store: Store) -> dict[str, int]:
 def expected(*versions: Path) -> set[str]:
     paths = {"toy/LATEST"}
     for version in versions:
-        id_ = make_id(version)
-        paths |= {f"toy/versions/{id_}/{path}" for path in contents(version)}
+        paths |= {f"toy/versions/{Manifest.read(version).id}/{path}" for path in contents(version)}
     return paths
-
-
-def make_id(version: Path) -> str:
-    from matinee.schema.manifest import Manifest
-
-    return Manifest.read(version).id
 
 
 def test_a_published_version_has_every_file_and_is_the_latest(store: Store, tmp_path: Path) -> None:
@@ -153,7 +149,7 @@ def test_a_folder_without_manifest_is_no_version(store: Store, tmp_path: Path) -
 @pytest.mark.parametrize("path", ["../escape", "/etc/passwd", "a/../../b", "a//b", "manifest.json", "a\\b", "a\0b", ""])
 def test_a_manifest_with_a_path_outside_is_refused(tmp_path: Path, path: str) -> None:
     manifest = make_version(tmp_path / "v1")
-    text = manifest.to_json().replace('"rejects.csv"', __import__("json").dumps(path))
+    text = manifest.to_json().replace('"rejects.csv"', json.dumps(path))
     (tmp_path / "v1" / "manifest.json").write_text(text)
     with open_store(str(tmp_path / "store")) as store, pytest.raises(VersionDamagedError, match="inside the version"):
         publish(tmp_path / "v1", store)
@@ -183,6 +179,7 @@ def test_two_publishers_at_once_both_succeed(address: str, tmp_path: Path) -> No
         assert verify("LATEST", store).id in ids
 
 
+@pytest.mark.xdist_group("s3")
 def test_wrong_keys_and_dead_endpoints_are_told_apart(on_s3: Endpoint, tmp_path: Path) -> None:
     make_version(tmp_path / "v1")
     secret = "not-the-secret-at-all"
@@ -200,12 +197,8 @@ def test_wrong_keys_and_dead_endpoints_are_told_apart(on_s3: Endpoint, tmp_path:
         publish(tmp_path / "v1", store)
 
 
-test_wrong_keys_and_dead_endpoints_are_told_apart = pytest.mark.xdist_group("s3")(
-    test_wrong_keys_and_dead_endpoints_are_told_apart
-)
-
-
-def test_keys_are_in_no_argument_and_no_file(bucket: Callable[[], str], on_s3: Endpoint) -> None:
+@pytest.mark.xdist_group("s3")
+def test_keys_are_in_no_argument(bucket: Callable[[], str], on_s3: Endpoint) -> None:
     with open_store(bucket()) as store:
         pid = store._rclone._process.pid
         argv = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
@@ -213,9 +206,6 @@ def test_keys_are_in_no_argument_and_no_file(bucket: Callable[[], str], on_s3: E
         assert on_s3.secret_key not in argv
         assert store._rclone._password not in argv
         assert on_s3.secret_key not in repr(store.location)
-
-
-test_keys_are_in_no_argument_and_no_file = pytest.mark.xdist_group("s3")(test_keys_are_in_no_argument_and_no_file)
 
 
 @pytest.fixture
@@ -249,8 +239,6 @@ def test_rclone_ends_with_its_publisher(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as publisher:
         assert publisher.stdout is not None
         pid = int(publisher.stdout.readline())
-        from matinee.processes import birth_of, is_same
-
         birth = birth_of(pid)
         assert is_same(pid, birth)
         publisher.kill()

@@ -18,7 +18,7 @@ def lineage(version: str | None = None, /, *, place: Place = DEFAULT_PLACE, outp
 
     Args:
         version: An id, or with a store also LATEST or a data set's name; by default the last one recorded.
-        place: Where published versions are; looked into only where a store is named.
+        place: Where published versions are; by default where the record says, in a folder or the embedded store.
         output: How to tell.
     """
     from matinee.etl.tracing import trace  # noqa: PLC0415 - a command's rooms are loaded when it is called

@@ -1,6 +1,5 @@
 """`matinee rehearse`: the whole journey, and a page about what came of it."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -93,16 +92,15 @@ def _program() -> str:
     if called.name != "matinee":
         return "matinee"
     found = shutil.which("matinee")
-    return "matinee" if found and Path(found).samefile(called) else shlex.quote(os.path.relpath(called))
+    if found and Path(found).samefile(called):
+        return "matinee"
+    here = Path.cwd()
+    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
 
 
 def _store_words(rehearsal: "Rehearsal") -> str:
     """The options that lead a command to the store of the rehearsal; none where it finds it by itself."""
-    words = (
-        f" --data-dir {shlex.quote(str(rehearsal.data_dir))}" if rehearsal.data_dir != read_settings().data_dir else ""
-    )
-    if rehearsal.store is not None:
-        words += f" --store {shlex.quote(rehearsal.store)}"
-    if rehearsal.endpoint is not None:
-        words += f" --endpoint {shlex.quote(rehearsal.endpoint)}"
-    return words
+    options: dict[str, object] = {"--store": rehearsal.store, "--endpoint": rehearsal.endpoint}
+    if rehearsal.data_dir != read_settings().data_dir:
+        options["--data-dir"] = rehearsal.data_dir
+    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)

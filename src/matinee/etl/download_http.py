@@ -354,10 +354,12 @@ class _Transfer:
         self._progress.advance(self._hashed_bytes)
 
     def _rehash(self) -> None:
-        """Hash what is there, unless it is just what has been hashed on its way in."""
+        """Hash what is there, unless it is just what has been hashed on its way in (so never inside a phase)."""
         if self._hashed_bytes != self._part_bytes() or not self._hashes:
             self._restart_hashes()
-            self._hashed_bytes = hash_into(self._slot.part, list(self._hashes.values()))
+            self._progress.start("hash", self._part_bytes(), "bytes")
+            self._hashed_bytes = hash_into(self._slot.part, list(self._hashes.values()), self._progress)
+            self._progress.finish("of what had arrived before")
 
     def _restart_hashes(self) -> None:
         self._hashes = {name: hashlib.new(name, usedforsecurity=name != "md5") for name in self._sums.algorithms}

@@ -25,8 +25,8 @@ __all__ = ["fetch_remote"]
 _POLL_S: Final = 0.2
 _ASK_TIMEOUT_S: Final = 120
 _SHOWN_CHARACTERS: Final = 300
-_OPTIONS: Final = ("--contimeout=10s", "--low-level-retries=3", "--retries=3", "--log-level=ERROR", "--use-json-log")
-_ABSENT: Final = re.compile(r"not found|no such (file|key|bucket|container)|doesn't exist", re.IGNORECASE)
+_OPTIONS: Final = ("--contimeout=10s", "--low-level-retries=3", "--retries=3", "--log-level=NOTICE", "--use-json-log")
+_ABSENT: Final = re.compile(r"not ?found|no ?such ?(file|key|bucket|container)|doesn't exist", re.IGNORECASE)
 _NO_SPACE: Final = "no space left on device"
 
 
@@ -125,12 +125,13 @@ def _copy(rclone: Path, address: str, shown: str, part: Path, progress: Progress
 
 def _failure(shown: str, log: bytes) -> Exception:
     lines = [_message(line) for line in log.decode(errors="replace").splitlines() if line.strip()]
-    why = scrub(lines[-1] if lines else "rclone failed without a word")[:_SHOWN_CHARACTERS]
+    # Its last word is the reason; before it come notices of all kinds.
+    why = scrub(lines[-1].removeprefix("Failed to ") if lines else "rclone failed without a word")[:_SHOWN_CHARACTERS]
     if any("didn't find section in config file" in line for line in lines):
         return SourceNotFoundError(f"{shown}: rclone knows no such remote; 'rclone config' makes one")
     if any(_NO_SPACE in line for line in lines):
         return DiskFullError(f"{shown}: no space left for it; make room and run again")
-    if any(_ABSENT.search(line) for line in lines):
+    if lines and _ABSENT.search(lines[-1]):
         return SourceNotFoundError(f"{shown}: {why}")
     return SourceDownloadError(f"{shown}: {why}; check the remote with 'rclone lsf'")
 

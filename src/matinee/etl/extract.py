@@ -115,12 +115,8 @@ def _from_catalogue(
     """The first mirror's archive that is here already, whole, else the first that can be fetched."""
     failures: list[SourceError] = []
     for mirror in dataset.mirrors:
-        if _sums(mirror).published:
-            try:
-                if got := in_place(out / mirror.file, _sums(mirror), cache=cache, progress=progress):
-                    return _catalogued(dataset, mirror, got)
-            except SourceChecksumError:
-                continue  # told below, where this mirror is tried
+        if got := _present(dataset, mirror, out, progress, cache):
+            return _catalogued(dataset, mirror, got)
     for mirror in dataset.mirrors:
         last = mirror is dataset.mirrors[-1]
         try:
@@ -135,6 +131,21 @@ def _from_catalogue(
         raise failures[0]
     listed = "; ".join(f"({number}) {error}" for number, error in enumerate(failures, 1))
     raise SourceDownloadError(f"{dataset.name}: none of {len(failures)} mirrors gave it: {listed}")
+
+
+def _present(dataset: Dataset, mirror: Mirror, out: Path, progress: Progress, cache: Path | None) -> Download | None:
+    """The mirror's archive where it is in its place, and is what is published or was put there by hand."""
+    path, sums = out / mirror.file, _sums(mirror)
+    carried = not sums.published and path.is_file() and Slot(out, mirror.address).record() is None
+    if not sums.published and not carried:
+        return None  # its server is asked whether it has changed
+    try:
+        got = in_place(path, sums, cache=cache, progress=progress)
+    except SourceChecksumError:
+        return None  # told where this mirror is tried
+    if carried:
+        progress.say(f"{dataset.name}: {path} was put there by hand; there is no published checksum to compare it with")
+    return got
 
 
 def _fetch(

@@ -7,6 +7,7 @@ It accepts only what it is sure of (plain integers, short decimals, ASCII string
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from matinee.etl.rows import Columns, Rejected, read_row
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Parsed", "Reject", "Scratch", "parse_chunk"]
+__all__ = ["Parsed", "Reject", "Scratch", "is_compiled", "parse_chunk"]
 
 _ROLES = ("user", "item", "rating", "time")
 _TEN_TO_THE = np.array([float(10**power) for power in range(16)])
@@ -115,6 +116,12 @@ def parse_chunk(text: NDArray[np.uint8], columns: Columns, scratch: Scratch) -> 
         keep[dropped] = False
         user, item, rating, time = user[keep], item[keep], rating[keep], time[keep]
     return Parsed(lines, rows, user, item, rating, time, texts, rejects, too_long)
+
+
+def is_compiled() -> bool:
+    """Whether the compiled loops of an earlier run lie in Numba's cache; without them the first chunk takes seconds."""
+    cache = _parse.stats.cache_path
+    return cache is not None and any(Path(cache).glob("parse._parse-*.nbi"))
 
 
 def _plan(columns: Columns) -> tuple[NDArray[np.int8], int, int, bool]:

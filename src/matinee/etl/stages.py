@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from matinee.etl.catalogue import CATALOGUE
 from matinee.etl.options import settings_from_options
-from matinee.etl.place import DATA_DIR, open_place
 from matinee.lineage import Artifact, Recorder
 from matinee.schema.progress import Progress, Silent
 from matinee.sizes import parse_size_bytes
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
     from matinee.etl.transform import LocalVersion
     from matinee.lineage import Run
     from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit, TransformSettings
-    from matinee.store import Published, Store
+    from matinee.store import Published
 
-__all__ = ["extract", "is_local", "load", "load_into", "settings_for", "transform"]
+__all__ = ["extract", "is_local", "load", "settings_for", "transform"]
 
 
 def extract(
@@ -221,27 +220,9 @@ def load(
         VersionError: there is no complete version in `folder`, or the store has other bytes under its id.
         StoreError: the store does not answer, or says no.
     """
-    with open_place(to, endpoint, DATA_DIR) as store:
-        return load_into(store, Path(folder), recheck=recheck, lineage=lineage, progress=progress)
+    from matinee.etl.load import load as publish  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
 
-
-def load_into(
-    store: Store,
-    folder: Path,
-    *,
-    recheck: bool = False,
-    lineage: Recorder | None = None,
-    progress: Progress | None = None,
-) -> Published:
-    """`load` into a store that is open."""
-    from matinee.store import publish  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
-
-    with _recorded(lineage, "load") as run:
-        published = publish(folder, store, recheck=recheck, progress=progress)
-        local = Artifact.of_folder(folder.absolute())
-        run.add_input(local)
-        run.add_output(replace(local, kind="published", location=published.location))
-    return published
+    return publish(Path(folder), to, endpoint=endpoint, recheck=recheck, lineage=lineage, progress=progress)
 
 
 def _recorded(lineage: Recorder | None, job: str) -> AbstractContextManager[Run]:

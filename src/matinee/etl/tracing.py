@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.etl.place import DATA_DIR, open_place
+from matinee.errors import VersionNotFoundError
+from matinee.etl.place import BUCKET, DATA_DIR, embedded_folder, open_place
 from matinee.lineage import Chain, LocalFiles
 from matinee.lineage import trace as trace_chain
 
@@ -30,7 +31,8 @@ def trace(
 
     Args:
         version: an id, or with `store` whatever names a version there; None is the last one recorded.
-        store: look for the published version there; None looks where the events say, if that is a folder.
+        store: look for the published version there; None looks where the events say: in a folder of this machine, or
+            in the embedded store.
         endpoint: of an s3:// store; keys come from the environment.
         data_dir: whose events are read.
         progress: told of the bytes.
@@ -40,20 +42,31 @@ def trace(
         VersionError, StoreError: the store has no such version, or does not answer.
     """
     data_dir = Path(data_dir)
-    if store is None:
-        return trace_chain(version, events=data_dir / _EVENTS, progress=progress)
-    with open_place(store, endpoint, data_dir) as place:
-        return trace_in(place, version or "LATEST", data_dir=data_dir, progress=progress)
+    if store is not None:
+        with open_place(store, endpoint, data_dir) as opened:
+            return trace_in(opened, version or "LATEST", data_dir=data_dir, progress=progress)
+    chain = trace_chain(version, events=data_dir / _EVENTS, progress=progress)
+    if not (_is_embedded(chain) and embedded_folder(data_dir).is_dir()):
+        return chain
+    try:
+        with open_place(None, None, data_dir) as opened:
+            return trace_in(opened, chain.version, data_dir=data_dir, progress=progress)
+    except VersionNotFoundError:
+        return chain  # collected since, or published to another S3's bucket of that name: recorded, not at hand
 
 
 def trace_in(
-    place: Store, version: str, *, data_dir: Path, folder: Path | None = None, progress: Progress | None = None
+    store: Store, version: str, *, data_dir: Path, folder: Path | None = None, progress: Progress | None = None
 ) -> Chain:
     """`trace` in a store that is open; `folder` is the version on this machine."""
     from matinee.store import StoredFiles  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
 
-    published = StoredFiles(place, version)
+    published = StoredFiles(store, version)
     local = LocalFiles(folder.absolute()) if folder else None
     return trace_chain(
         published.place.id, events=data_dir / _EVENTS, local=local, published=published, progress=progress
     )
+
+
+def _is_embedded(chain: Chain) -> bool:
+    return any(link.kind == "published" and link.where.startswith(f"s3://{BUCKET}/") for link in chain.links)

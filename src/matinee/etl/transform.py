@@ -18,12 +18,12 @@ import numpy as np
 
 from matinee.errors import (
     DiskFullError,
-    SourceFormatError,
     SourceNotFoundError,
     VersionConflictError,
     VersionNotFoundError,
 )
 from matinee.etl.archive import open_log
+from matinee.etl.certificate import certify
 from matinee.etl.certificate_page import write_page
 from matinee.etl.digest import file_sha256
 from matinee.etl.emit import RepeatsFoundError, Writer, ahead, emit
@@ -33,6 +33,7 @@ from matinee.etl.hashing import HashedFile
 from matinee.etl.id_files import write_id_map
 from matinee.etl.ids import DenseIds
 from matinee.etl.order import Batch, Room, in_order, shuffle_ties
+from matinee.etl.parse import is_compiled
 from matinee.etl.read import Log, read_log
 from matinee.etl.run_record import run_record
 from matinee.etl.sequences import SequencesWriter
@@ -41,7 +42,7 @@ from matinee.etl.staging import staged
 from matinee.etl.survey import Survey, survey
 from matinee.etl.text import TextWriter
 from matinee.etl.tuning import Tuning, default_memory_limit_bytes
-from matinee.schema.certificate import Certificate, Reading
+from matinee.schema.certificate import Certificate
 from matinee.schema.layout import (
     CERTIFICATE,
     CERTIFICATE_PAGE,
@@ -51,7 +52,6 @@ from matinee.schema.layout import (
     RAW,
     REJECTS,
     RUN,
-    SPLITS,
     USER_IDS,
 )
 from matinee.schema.manifest import FileEntry, IdMapEntry, Manifest, SourceEntry, version_id
@@ -133,6 +133,8 @@ def transform(
         done = _already_there(out, known_sha256 or file_sha256(path, progress=progress), settings)
         if done is not None:
             return done
+    if not is_compiled():
+        progress.say("first run here: compiling the kernels, some ten seconds; later runs find them ready")
     with ExitStack() as stack, _disk_full(out):
         run = stack.enter_context(lineage.stage("transform")) if lineage and not text_only else None
         pool = stack.enter_context(ThreadPoolExecutor(1))
@@ -289,49 +291,7 @@ class _Job:
     ) -> Certificate:
         if facts is None:
             raise ValueError("text only has no certificate")
-        settings, dialect = self._settings, log.dialect
-        train, evaluation, test = facts.split_facts()
-        if not train.rows:
-            raise SourceFormatError(
-                f"train is empty: of {evaluation.rows + test.rows:,} events the split '{settings.split}' leaves none to "
-                "learn from; raise the first of --fractions, or move --cut later"
-            )
-        reading = Reading(
-            rows=log.rows,
-            rejects=log.rejected,
-            below_rating=log.below_rating,
-            outside_range=log.outside_range,
-            repeats=self._repeats,
-            below_core=found.below_core if found else 0,
-            core_rounds=found.core_rounds if found else 0,
-            events=train.rows + evaluation.rows + test.rows,
-            separator=dialect.columns.separator.decode(errors="replace"),
-            header=dialect.header,
-            columns=dialect.names,
-            user_kind="integer" if log.users.integer else "string",
-            item_kind="integer" if log.items.integer else "string",
-            time_unit=dialect.time_unit,
-            reject_reasons=dict(sorted(log.rejects.items())),
-        )
-        certificate = Certificate(
-            version=identity,
-            name=settings.name,
-            split=settings.split,
-            cuts=splitter.cuts(),
-            ties=settings.ties,
-            tied_events=facts.tied_events,
-            users=facts.users,
-            items=facts.items,
-            train=train,
-            eval=evaluation,
-            test=test,
-            reading=reading,
-            timeline=facts.timeline(),
-            popularity=facts.popularity(),
-            lengths=facts.lengths(),
-            warnings=(),
-        )
-        certificate = replace(certificate, warnings=_warnings(certificate))
+        certificate = certify(identity, self._settings, log, found, facts, splitter.cuts(), self._repeats)
         self._put(CERTIFICATE, certificate.to_json())
         write_page(certificate, self._folder / CERTIFICATE_PAGE)
         self._add(CERTIFICATE_PAGE)
@@ -432,20 +392,6 @@ def _already_there(out: Path, sha256: str, settings: TransformSettings) -> Local
         if not path.is_file() or path.stat().st_size != file.size:
             raise VersionConflictError(f"{path}: missing or of another size than its manifest says; pass --force")
     return LocalVersion(out, manifest, Certificate.read(out), fresh=False)
-
-
-def _warnings(certificate: Certificate) -> tuple[str, ...]:
-    """Sentences a person should read."""
-    warnings = []
-    if certificate.split != "time":
-        warnings.append(
-            f"The split '{certificate.split}' leaks across users in time: {certificate.leaks:,} targets lie before a "
-            "training event. Scores on it flatter a model; use the time split to decide what goes live."
-        )
-    if certificate.reading.time_unit == "row":
-        warnings.append("The log has no time column: the row number stands in for time, so order is only the file's.")
-    warnings += [f"The {split} split is empty." for split in SPLITS if not getattr(certificate, split).rows]
-    return tuple(warnings)
 
 
 def _record(run: Run, made: LocalVersion, path: Path) -> None:

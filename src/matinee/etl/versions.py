@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee import store as room
-from matinee.etl.place import DATA_DIR, open_place
-from matinee.etl.stages import load_into
+from matinee.etl.load import load
+from matinee.etl.place import DATA_DIR, open_place, place
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ def list(  # noqa: A001 - `matinee versions list` is `matinee.versions.list()`
     data_dir: str | Path = DATA_DIR,
 ) -> builtins.list[room.StoredVersion]:
     """The versions in a store, the newest first; of one data set with `dataset`."""
-    with open_place(store, endpoint, data_dir) as place:
-        return [*room.list_versions(place, dataset)]
+    with open_place(store, endpoint, data_dir) as opened:
+        return [*room.list_versions(opened, dataset)]
 
 
 def show(
     version: str = "LATEST", *, store: str | None = None, endpoint: str | None = None, data_dir: str | Path = DATA_DIR
 ) -> room.Shown:
     """One version with its manifest, its certificate and how its run went."""
-    with open_place(store, endpoint, data_dir) as place:
-        return room.show(version, place)
+    with open_place(store, endpoint, data_dir) as opened:
+        return room.show(version, opened)
 
 
 def publish(
@@ -56,8 +56,8 @@ def publish(
     progress: Progress | None = None,
 ) -> room.Published:
     """Publish the version in `folder`, verify it in the store, and make it the latest; see `matinee.load`."""
-    with open_place(store, endpoint, data_dir, create=True) as place:
-        return load_into(place, Path(folder), recheck=recheck, lineage=lineage, progress=progress)
+    with place(store, endpoint, data_dir, create=True) as address:
+        return load(Path(folder), address.to, **address.reach, recheck=recheck, lineage=lineage, progress=progress)
 
 
 def verify(
@@ -69,8 +69,8 @@ def verify(
     progress: Progress | None = None,
 ) -> room.Verified:
     """Read a version back and compare every file's SHA-256 with its manifest; see `matinee.store.verify`."""
-    with open_place(store, endpoint, data_dir) as place:
-        return room.verify(version, place, progress=progress)
+    with open_place(store, endpoint, data_dir) as opened:
+        return room.verify(version, opened, progress=progress)
 
 
 def pull(
@@ -83,16 +83,16 @@ def pull(
     progress: Progress | None = None,
 ) -> room.Pulled:
     """Copy a version to the folder `out` and verify it; see `matinee.store.pull`."""
-    with open_place(store, endpoint, data_dir) as place:
-        return room.pull(version, Path(out), place, progress=progress)
+    with open_place(store, endpoint, data_dir) as opened:
+        return room.pull(version, Path(out), opened, progress=progress)
 
 
 def rollback(
     version: str, *, store: str | None = None, endpoint: str | None = None, data_dir: str | Path = DATA_DIR
 ) -> room.RolledBack:
     """Make an older version the latest one again; see `matinee.store.rollback`."""
-    with open_place(store, endpoint, data_dir) as place:
-        return room.rollback(version, place)
+    with open_place(store, endpoint, data_dir) as opened:
+        return room.rollback(version, opened)
 
 
 def gc(
@@ -107,9 +107,9 @@ def gc(
     progress: Progress | None = None,
 ) -> room.Collected:
     """Delete all but the newest `keep` versions of each data set; see `matinee.store.gc`."""
-    with open_place(store, endpoint, data_dir) as place:
+    with open_place(store, endpoint, data_dir) as opened:
         return room.gc(
-            place, keep=keep, dataset=dataset, dry_run=dry_run, incomplete_now=incomplete_now, progress=progress
+            opened, keep=keep, dataset=dataset, dry_run=dry_run, incomplete_now=incomplete_now, progress=progress
         )
 
 
@@ -128,8 +128,8 @@ def mount(
     this returns when the folder has been unmounted, by an interrupt or by `unmount` from elsewhere.
     """
     directory, progress = Path(directory), progress or Silent()
-    with open_place(store, endpoint, data_dir) as place:
-        mounted = room.mount(version, directory, place)
+    with open_place(store, endpoint, data_dir) as opened:
+        mounted = room.mount(version, directory, opened)
         if store is None:
             progress.say(
                 f"{mounted.dataset} {mounted.id} is in {directory} until Ctrl-C or 'matinee unmount {directory}'"

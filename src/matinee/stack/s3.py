@@ -32,6 +32,7 @@ __all__ = ["Endpoint", "find_s3", "make_bucket", "running_s3", "start_s3", "stop
 _POLL_S: Final = 0.05
 _ANSWER_TIMEOUT_S: Final = 5.0
 _STOP_PATIENCE_S: Final = 15.0
+_PORTS_PATIENCE_S: Final = 2.0
 _MEMORY_LIMIT: Final = "256MiB"
 _LAST_WORDS_CHARACTERS: Final = 400
 _ENDPOINT: Final = "endpoint.json"  # keys and ports
@@ -149,7 +150,7 @@ def _start(weed: Path, data_dir: Path, *, survive: bool, timeout_s: float) -> En
         end(pid, patience_s=_STOP_PATIENCE_S)  # ours by its birth, but deaf, or not knowing our keys
     path = data_dir / _ENDPOINT
     endpoint, ports = read_or_make(path)
-    if not all(is_free(port) for port in _numbers(ports)):
+    if not _become_free(ports):
         endpoint, ports = renew_ports(path, endpoint)
     _remove_sockets(ports)
     _write_settings(data_dir, endpoint, ports)
@@ -174,6 +175,16 @@ def _start(weed: Path, data_dir: Path, *, survive: bool, timeout_s: float) -> En
         time.sleep(_POLL_S)
     end(process, patience_s=_STOP_PATIENCE_S)
     raise ServiceError(f"embedded S3: no answer on {endpoint.url} within {timeout_s:.0f} s ({_last_words(log)})")
+
+
+def _become_free(ports: Ports) -> bool:
+    """Whether all ports are free, now or soon: a killed process keeps its own for a moment."""
+    deadline_s = time.monotonic() + _PORTS_PATIENCE_S
+    while not all(is_free(port) for port in _numbers(ports)):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _write_settings(data_dir: Path, endpoint: Endpoint, ports: Ports) -> None:

@@ -135,7 +135,7 @@ def _mounted(directory: Path) -> tuple[str, str] | None:
 
     Not `os.path.ismount`: that says no where the process behind a mount has died, though the mount is still there.
     """
-    wanted = os.path.realpath(directory.parent) + f"/{directory.name}"
+    wanted = str(_real(directory))
     found = None
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
@@ -143,6 +143,11 @@ def _mounted(directory: Path) -> tuple[str, str] | None:
             kind, device = after.split(" ")[:2]
             found = (kind, _unescaped(device))  # the last one lies on top
     return found
+
+
+def _real(directory: Path) -> Path:
+    """The path as the kernel lists it; the last part is not looked at, as whoever is behind it may be dead."""
+    return Path(os.path.realpath(directory.parent)) / directory.name
 
 
 def _unescaped(text: str) -> str:
@@ -174,7 +179,7 @@ def _prepare(directory: Path) -> None:
 def _log_path(directory: Path) -> Path:
     """A file for one mount point, in the user's own state folder: /tmp would let others put something there first."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    name = hashlib.sha256(os.fsencode(os.path.realpath(directory.parent) + f"/{directory.name}")).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(_real(directory))).hexdigest()[:16]
     return Path(base) / "matinee" / f"mount-{name}.log"
 
 

@@ -1,0 +1,91 @@
+"""The certificate of a transform: what was read, what was left out, what the splits hold, and what to be wary of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from matinee.errors import SourceFormatError
+from matinee.schema.certificate import Certificate, Reading
+from matinee.schema.layout import SPLITS
+
+if TYPE_CHECKING:
+    from matinee.etl.facts import Facts
+    from matinee.etl.read import Log
+    from matinee.etl.survey import Survey
+    from matinee.schema.transform_settings import TransformSettings
+
+__all__ = ["certify"]
+
+
+def certify(
+    identity: str,
+    settings: TransformSettings,
+    log: Log,
+    found: Survey | None,
+    facts: Facts,
+    cuts: tuple[int, ...],
+    repeats: int,
+) -> Certificate:
+    """Put the facts together.
+
+    Raises:
+        SourceFormatError: train is empty, so that there is nothing to learn from.
+    """
+    dialect = log.dialect
+    train, evaluation, test = facts.split_facts()
+    if not train.rows:
+        raise SourceFormatError(
+            f"train is empty: of {evaluation.rows + test.rows:,} events the split '{settings.split}' leaves none "
+            "to learn from; raise the first of --fractions, or move --cut later"
+        )
+    reading = Reading(
+        rows=log.rows,
+        rejects=log.rejected,
+        below_rating=log.below_rating,
+        outside_range=log.outside_range,
+        repeats=repeats,
+        below_core=found.below_core if found else 0,
+        core_rounds=found.core_rounds if found else 0,
+        events=train.rows + evaluation.rows + test.rows,
+        separator=dialect.columns.separator.decode(errors="replace"),
+        header=dialect.header,
+        columns=dialect.names,
+        user_kind="integer" if log.users.integer else "string",
+        item_kind="integer" if log.items.integer else "string",
+        time_unit=dialect.time_unit,
+        reject_reasons=dict(sorted(log.rejects.items())),
+    )
+    certificate = Certificate(
+        version=identity,
+        name=settings.name,
+        split=settings.split,
+        cuts=cuts,
+        ties=settings.ties,
+        tied_events=facts.tied_events,
+        users=facts.users,
+        items=facts.items,
+        train=train,
+        eval=evaluation,
+        test=test,
+        reading=reading,
+        timeline=facts.timeline(),
+        popularity=facts.popularity(),
+        lengths=facts.lengths(),
+        warnings=(),
+    )
+    return replace(certificate, warnings=_warnings(certificate))
+
+
+def _warnings(certificate: Certificate) -> tuple[str, ...]:
+    """Sentences a person should read."""
+    warnings = []
+    if certificate.split != "time":
+        warnings.append(
+            f"The split '{certificate.split}' leaks across users in time: {certificate.leaks:,} targets lie before a "
+            "training event. Scores on it flatter a model; use the time split to decide what goes live."
+        )
+    if certificate.reading.time_unit == "row":
+        warnings.append("The log has no time column: the row number stands in for time, so order is only the file's.")
+    warnings += [f"The {split} split is empty." for split in SPLITS if not getattr(certificate, split).rows]
+    return tuple(warnings)

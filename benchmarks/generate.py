@@ -5,7 +5,7 @@
 The file is MovieLens' `ratings.csv` in shape: grouped by user, each user's rows by movie, so time jumps about and has
 to be sorted for real. Users rate at least 20 movies, most few and some thousands; movies follow a Zipf-Mandelbrot tail
 and appear over the years; people rate in sessions, with ties where a page of ratings is sent at once; some weeks see a
-rush. Nobody rates a movie twice. The same rows, seed and options give the same bytes on every machine.
+rush. Nobody rates a movie twice. The same rows, seed and options give the same bytes again.
 """
 
 from __future__ import annotations

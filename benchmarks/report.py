@@ -26,6 +26,7 @@ _TITLES = {
     "matinee-full": "Matinee, the full transform",
     "matinee-lean": "Matinee, full without the raw copy",
     "polars": "Polars, streaming",
+    "polars-any-id": "Polars, streaming, any id",
     "duckdb": "DuckDB",
     "duckdb-2gb": "DuckDB, 2 GB limit",
     "pandas": "pandas, vectorised",

@@ -37,20 +37,18 @@ def start_tied(
     *,
     environment: Mapping[str, str],
     output: IO[bytes] | int = subprocess.DEVNULL,
-    last_signal: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that gets `last_signal` when this process ends, even by SIGKILL.
+    """Start a program that is killed when this process ends, even by SIGKILL.
 
     Args:
         argv: the program as an absolute path, and its arguments.
         environment: all of its environment.
         output: where its stdout and stderr go.
-        last_signal: what the kernel sends it.
 
     Raises:
         OSError: it cannot be started.
     """
-    tie = [sys.executable, "-I", "-S", "-c", _TIE, str(int(last_signal)), str(os.getpid())]
+    tie = [sys.executable, "-I", "-S", "-c", _TIE, str(int(signal.SIGKILL)), str(os.getpid())]
     started: list[subprocess.Popen[bytes] | OSError] = []
     ready = threading.Event()
 

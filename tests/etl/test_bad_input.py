@@ -142,7 +142,8 @@ BAD_INPUTS = [
     BadInput(
         "a web page saved in place of the log",
         SourceFormatError,
-        "log.csv: a web page; take the direct link to the file; expected text in UTF-8, one event a line (docs/format.md)",
+        "log.csv: a web page; take the direct link to the file; "
+        "expected text in UTF-8, one event a line (docs/format.md)",
         b"<!DOCTYPE html>\n<html>\n<body>\n" * 9,
     ),
     BadInput(
@@ -181,7 +182,8 @@ BAD_INPUTS = [
     BadInput(
         "a header of unknown names",
         SourceFormatError,
-        "the first line has the columns 'who', 'what', 'stars', 'when': rating is not a number, and no header that is known; pass --columns user=...,item=...,rating=...,time=...",
+        "the first line has the columns 'who', 'what', 'stars', 'when': rating is not a number, "
+        "and no header that is known; pass --columns user=...,item=...,rating=...,time=...",
         b"who,what,stars,when\n" + GOOD,
     ),
     BadInput(
@@ -193,7 +195,8 @@ BAD_INPUTS = [
     BadInput(
         "--columns with a name that the header lacks",
         SourceFormatError,
-        "no column 'film' for the item; the first line has 'userId', 'movieId', 'rating', 'timestamp'; correct --columns",
+        "no column 'film' for the item; the first line has 'userId', 'movieId', 'rating', 'timestamp'; "
+        "correct --columns",
         LOG,
         settings={"columns": (("user", "userId"), ("item", "film"))},
     ),
@@ -228,7 +231,7 @@ BAD_INPUTS = [
     BadInput(
         "--columns with a position that no row has",
         TooManyRejectsError,
-        "100 of 100 rows cannot be read (has 4 columns, needs 8 (100)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "100 of 100 rows cannot be read (has 4 columns, needs 8 (100))",
         GOOD,
         settings={"columns": (("user", "0"), ("item", "7"))},
     ),
@@ -236,111 +239,112 @@ BAD_INPUTS = [
     BadInput(
         "rows cut short",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (has 2 columns, needs 4 (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (has 2 columns, needs 4 (1))",
         LOG + b"1,2\n",
     ),
     BadInput(
         "a quote that stays open in a row",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (unclosed quote (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (unclosed quote (1))",
         LOG + b'1,"2,3,4\n',
     ),
     BadInput(
         "text after a closing quote",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (unclosed quote (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (unclosed quote (1))",
         LOG + b'1,"2"x,3,4\n',
     ),
     BadInput(
         "an empty user",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (user is empty (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (user is empty (1))",
         LOG + b",2,3,4\n",
     ),
     BadInput(
         "an empty item",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (item is empty (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (item is empty (1))",
         LOG + b'1,"",3,4\n',
     ),
     BadInput(
         "a text among integer ids, after the first 1,000 rows",
         TooManyRejectsError,
-        "9 of 1,009 rows cannot be read (user is not an integer (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 1,009 rows cannot be read (user is not an integer (9))",
         HEADER + GOOD * 10 + b"u1,2,3,4\n" * 9,
     ),
     BadInput(
         "text ids with --ids integer",
         TooManyRejectsError,
-        "9 of 9 rows cannot be read (user is not an integer (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 9 rows cannot be read (user is not an integer (9))",
         b"u1,2,3,4\n" * 9,
         settings={"ids": "integer"},
     ),
     BadInput(
         "an id beyond 64 bits",
         TooManyRejectsError,
-        "9 of 1,009 rows cannot be read (user is outside int64 (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 1,009 rows cannot be read (user is outside int64 (9))",
         HEADER + GOOD * 10 + b"9223372036854775808,2,3,4\n" * 9,
     ),
     BadInput(
         "a text id in Latin-1",
         TooManyRejectsError,
-        "9 of 9 rows cannot be read (user is not UTF-8 (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 9 rows cannot be read (user is not UTF-8 (9))",
         HEADER + b"caf\xe9,2,3,4\n" * 9,
     ),
     BadInput(
         "a rating in words",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (rating is not a number (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (rating is not a number (1))",
         LOG + b"1,2,good,4\n",
     ),
     BadInput(
         "a rating with a decimal comma",
         TooManyRejectsError,
-        "9 of 9 rows cannot be read (rating is not a number (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 9 rows cannot be read (rating is not a number (9))",
         b"user;item;rating;time\n" + b"1;2;3,5;4\n" * 9,
     ),
     BadInput(
         "a rating of nan",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (rating is not a number (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (rating is not a number (1))",
         LOG + b"1,2,nan,4\n",
     ),
     BadInput(
         "a rating beyond float64",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (rating is not a number (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (rating is not a number (1))",
         LOG + b"1,2,1e400,4\n",
     ),
     BadInput(
         "a time as a date",
         TooManyRejectsError,
-        "9 of 9 rows cannot be read (time is not a number (9)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "9 of 9 rows cannot be read (time is not a number (9))",
         HEADER + b"1,2,3,2015-03-08 12:00:00\n" * 9,
     ),
     BadInput(
         "an empty time",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (time is empty (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (time is empty (1))",
         LOG + b"1,2,3,\n",
     ),
     BadInput(
         "a time beyond 64 bits",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (time is outside int64 (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (time is outside int64 (1))",
         LOG + b"1,2,3,1e19\n",
     ),
     BadInput(
         "the header again in the middle",
         TooManyRejectsError,
-        "1 of 101 rows cannot be read (rating is not a number (1)), allowed is a share of 0.001; correct --columns, --sep or --ids, or raise --max-reject-share",
+        "1 of 101 rows cannot be read (rating is not a number (1))",
         LOG + HEADER,
     ),
     # --- nothing left, or nothing to train on
     BadInput(
         "--min-rating above every rating",
         SourceFormatError,
-        "no event is left of 100 rows: 0 rejected, 100 below --min-rating, 0 outside --since/--until; loosen the filters",
+        "no event is left of 100 rows: 0 rejected, 100 below --min-rating, 0 outside --since/--until; "
+        "loosen the filters",
         LOG,
         settings={"min_rating": 6.0},
     ),
@@ -354,14 +358,16 @@ BAD_INPUTS = [
     BadInput(
         "--since after the last event",
         SourceFormatError,
-        "no event is left of 100 rows: 0 rejected, 0 below --min-rating, 100 outside --since/--until; loosen the filters",
+        "no event is left of 100 rows: 0 rejected, 0 below --min-rating, 100 outside --since/--until; "
+        "loosen the filters",
         LOG,
         settings={"since": 2 * 10**9},
     ),
     BadInput(
         "a k-core that nobody belongs to",
         SourceFormatError,
-        "no event is left of 100 after --min-user-events 99 and --min-item-events 0, applied until nothing changed; lower them",
+        "no event is left of 100 after --min-user-events 99 and --min-item-events 0, applied until nothing changed; "
+        "lower them",
         LOG,
         settings={"min_user_events": 99},
     ),
@@ -381,14 +387,16 @@ BAD_INPUTS = [
     BadInput(
         "more rolling folds than the train share has room for",
         UsageError,
-        "--rolling 3 with --fractions 0.5,0.25,0.25: the first fold's train is empty; expected a test share above 0 and below 1/2 / 2",
+        "--rolling 3 with --fractions 0.5,0.25,0.25: the first fold's train is empty; "
+        "expected a test share above 0 and below 1/2 / 2",
         LOG,
         settings={"rolling": 3},
     ),
     BadInput(
         "rolling folds without a test share",
         UsageError,
-        "--rolling 1 with --fractions 0.5,0.5,0: the first fold's train is empty; expected a test share above 0 and below 1/2 / 0",
+        "--rolling 1 with --fractions 0.5,0.5,0: the first fold's train is empty; "
+        "expected a test share above 0 and below 1/2 / 0",
         LOG,
         settings={"rolling": 1, "fractions": ("0.5", "0.5", "0")},
     ),

@@ -65,12 +65,13 @@ def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Generator[B
     large: Spill | None = None
     large_time, large_size = 0, 0
     for batch in batches:
+        if not len(batch.events):
+            yield batch  # a piece of a large tie may be all repeats: the tie is not over
+            continue
         if large is not None and not (batch.of_one_tie and batch.events.time[0] == large_time):
             yield from _by_key(large, large_time, room)
             large = None
-        if not len(batch.events):
-            yield batch
-        elif not batch.of_one_tie:
+        if not batch.of_one_tie:
             order = _shuffled(batch.events.time, np.uint64(seed))
             yield Batch(batch.events.take(order), batch.repeats)
         else:

@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from matinee.etl.extract import Archive
-    from matinee.lineage import Recorder, Run
 
 __all__ = ["LocalVersion", "transform"]
 
@@ -93,7 +92,6 @@ def transform(
     force: bool = False,
     text_only: bool = False,
     progress: Progress = Silent(),  # noqa: B008 - it has no state
-    lineage: Recorder | None = None,
     _tuning: Tuning | None = None,
 ) -> LocalVersion:
     """Turn a log (a file, or an archive that `extract` gave) into a version in the folder `out`.
@@ -113,7 +111,6 @@ def transform(
         force: replace a version that is not this one.
         text_only: write the three text files and nothing else (for benchmarks; this is no version).
         progress: told of each phase.
-        lineage: told of the stage; None records nothing.
 
     Raises:
         SourceError: the log cannot be read, or nothing is left of it.
@@ -135,18 +132,14 @@ def transform(
             return done
     if not is_compiled():
         progress.say("first run here: compiling the kernels, some ten seconds; later runs find them ready")
-    with ExitStack() as stack, _disk_full(out):
-        run = stack.enter_context(lineage.stage("transform")) if lineage and not text_only else None
+    with ExitStack() as stack, _disk_full(out, temp_dir or out.parent):
         pool = stack.enter_context(ThreadPoolExecutor(1))
         sha256 = pool.submit(file_sha256, path) if known_sha256 is None and not text_only else None
         if temp_dir is not None:
             temp_dir.mkdir(parents=True, exist_ok=True)
         with staged(out, replace_existing=force) as folder:
             job = _Job(path, source, settings, tuning, folder, temp_dir or folder, workers, limit, text_only, progress)
-            made = job.run(sha256, known_sha256, out)
-        if run is not None:
-            _record(run, made, path)
-        return made
+            return job.run(sha256, known_sha256, out)
 
 
 class _Job:
@@ -394,29 +387,21 @@ def _already_there(out: Path, sha256: str, settings: TransformSettings) -> Local
     return LocalVersion(out, manifest, Certificate.read(out), fresh=False)
 
 
-def _record(run: Run, made: LocalVersion, path: Path) -> None:
-    """Tell the lineage what was read and what was made of it."""
-    from matinee.lineage import Artifact  # noqa: PLC0415 - only where something is recorded
-
-    source = made.manifest.source
-    run.add_input(Artifact("archive", source.name, str(path.absolute()), source.sha256, source.size))
-    run.add_output(Artifact.of_folder(made.folder))
-
-
 def _no_version(settings: TransformSettings) -> tuple[Any, Any]:
     del settings
     return None, None
 
 
 @contextmanager
-def _disk_full(out: Path) -> Iterator[None]:
+def _disk_full(out: Path, temp_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
+        places = {place: shutil.disk_usage(place).free for place in (out.parent, temp_dir) if place.is_dir()}
+        told = ", ".join(f"{free:,} bytes free in {place}" for place, free in places.items())
         raise DiskFullError(
-            f"no space left while writing {out} ({free:,} bytes free there now); nothing half-written stays: make "
-            "room, or point --temp-dir and --out elsewhere, and run again"
+            f"no space left while making {out} ({told}); nothing half-written stays: make room, or point --out and "
+            "--temp-dir elsewhere, and run again"
         ) from error

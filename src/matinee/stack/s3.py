@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -49,7 +48,7 @@ def start_s3(data_dir: Path, *, bucket: str = "matinee", survive: bool = True, t
     Args:
         data_dir: made if missing; readable by its owner alone. Holds data, keys and log.
         bucket: made if missing.
-        survive: it goes on when this process ends; otherwise it is told to stop then, however that happens.
+        survive: it goes on when this process ends; otherwise it is killed then, however that happens.
         timeout_s: how long to wait for it to answer.
 
     Raises:
@@ -164,7 +163,7 @@ def _start(weed: Path, data_dir: Path, *, survive: bool, timeout_s: float) -> En
         if survive:
             process = start_detached(argv, environment=environment, output=output, folder=data_dir)
         else:
-            process = start_tied(argv, environment=environment, output=output, last_signal=signal.SIGTERM)
+            process = start_tied(argv, environment=environment, output=output)
     write_private(data_dir / _PROCESS, json.dumps({"pid": process.pid, "birth": birth_of(process.pid)}) + "\n")
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:

@@ -19,7 +19,14 @@ _MISSING: Final = (
     "notfound",
     "container not found",
 )
-_FULL: Final = ("no space left", "not enough space", "remaining disk space", "disk quota exceeded", "insufficientstorage", "quotaexceeded")
+_FULL: Final = (
+    "no space left",
+    "not enough space",
+    "remaining disk space",
+    "disk quota exceeded",
+    "insufficientstorage",
+    "quotaexceeded",
+)
 _DENIED: Final = (
     "accessdenied",
     "access denied",

@@ -107,12 +107,26 @@ def test_a_stale_pid_is_not_taken_for_the_service(folder: Path) -> None:
     assert not stop_s3(folder)
 
 
+def bind_when_free(listener: socket.socket, port: int) -> None:
+    """Connections of other tests pass through the same range of ports; they are gone in a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 def test_a_taken_port_is_exchanged_and_the_data_stays(folder: Path) -> None:
     with running_s3(folder, bucket="kept") as first:
         pass
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", int(first.url.rpartition(":")[2])))
+        bind_when_free(other, int(first.url.rpartition(":")[2]))
         other.listen()
         with running_s3(folder) as second:
             assert second.url != first.url
@@ -146,7 +160,7 @@ def test_unreadable_keys_are_not_replaced(folder: Path) -> None:
     with pytest.raises(ServiceError, match="put it back"):
         start_s3(folder)
     assert (folder / "endpoint.json").read_text() == "{"
-    (folder / "endpoint.json").unlink()
+    (folder / "endpoint.json").unlink()  # so that the fixture can stop what does not run
 
 
 def wait_until_gone(pid: int) -> None:

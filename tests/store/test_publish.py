@@ -26,7 +26,7 @@ from matinee.store.connection import PARTIAL
 from toy_version import SIZES, contents, make_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from matinee.stack.s3 import Endpoint
@@ -206,17 +206,6 @@ def test_keys_are_in_no_argument(bucket: Callable[[], str], on_s3: Endpoint) -> 
         assert on_s3.secret_key not in argv
         assert store._rclone._password not in argv
         assert on_s3.secret_key not in repr(store.location)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a full disk needs a small file system, and mounting one needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(small_disk: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matinee.errors import (
+    DiskFullError,
     UsageError,
     VersionConflictError,
     VersionDamagedError,
@@ -22,6 +24,10 @@ from toy_version import SIZES, contents, make_version
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# For what does not depend on the kind of store.
+on_a_folder = pytest.mark.parametrize("address", ["folder"], indirect=True)
 
 
 @pytest.fixture
@@ -53,6 +59,7 @@ def test_versions_are_listed_the_newest_first(store: Store, three: list[str]) ->
     assert list_versions(store, "other") == ()
 
 
+@on_a_folder
 def test_an_empty_store_has_no_versions(store: Store) -> None:
     assert list_versions(store) == ()
     with pytest.raises(VersionNotFoundError, match="nothing is published"):
@@ -70,6 +77,7 @@ def test_incomplete_versions_are_not_listed_and_not_used(store: Store, three: li
     assert not (tmp_path / "out").exists()
 
 
+@on_a_folder
 def test_a_version_with_an_unreadable_manifest_is_listed_with_a_note(store: Store, three: list[str]) -> None:
     store.write(f"toy/versions/{three[0]}/manifest.json", b"{}")
     notes = {version.id: version.note for version in list_versions(store)}
@@ -90,6 +98,7 @@ def test_a_version_is_meant_by_many_words(store: Store, three: list[str]) -> Non
             show(words, store)
 
 
+@on_a_folder
 def test_a_word_that_means_several_versions_is_refused(address: str, tmp_path: Path) -> None:
     with open_store(address) as store:
         ids = []
@@ -108,6 +117,7 @@ def test_a_word_that_means_several_versions_is_refused(address: str, tmp_path: P
         assert show("other", store).version.dataset == "other"
 
 
+@on_a_folder
 def test_show_has_manifest_and_run(store: Store, three: list[str]) -> None:
     shown = show("LATEST", store)
     assert shown.manifest.id == three[2]
@@ -133,6 +143,7 @@ def test_verify_names_what_is_wrong(store: Store, three: list[str], tmp_path: Pa
     verify(three[1], store)
 
 
+@on_a_folder
 def test_a_manifest_of_another_version_is_damage(store: Store, three: list[str]) -> None:
     store.write(f"toy/versions/{three[0]}/manifest.json", store.required(f"toy/versions/{three[1]}/manifest.json", ""))
     with pytest.raises(VersionDamagedError, match=f"is of toy@{three[1]}"):
@@ -160,6 +171,7 @@ def test_pull_goes_on_where_it_was_and_takes_an_empty_folder(store: Store, three
     assert not partial.exists()
 
 
+@on_a_folder
 def test_pull_leaves_what_is_in_the_way(store: Store, three: list[str], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("keep")
@@ -179,6 +191,18 @@ def test_pull_of_a_damaged_version_shows_nothing(store: Store, three: list[str],
     store.delete_file(f"toy/versions/{three[2]}/raw/a log.zip")
     with pytest.raises(VersionDamagedError, match=r"raw/a log\.zip: is missing"):
         pull("LATEST", tmp_path / "out", store)
+
+
+@on_a_folder
+def test_pull_to_a_full_disk_is_said_and_taken_up(store: Store, tmp_path: Path, small_disk: Path) -> None:
+    make_version(tmp_path / "v1", sizes=SIZES | {"raw/a log.zip": 2_000_000})
+    publish(tmp_path / "v1", store)
+    with pytest.raises(DiskFullError, match="no space left"):
+        pull("LATEST", small_disk / "out", store)
+    assert not (small_disk / "out").exists()
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    pull("LATEST", small_disk / "out", store)
+    assert contents(small_disk / "out") == contents(tmp_path / "v1")
 
 
 @pytest.mark.parametrize("path", ["../../escape", "/tmp/escape", "a/../../../escape"])
@@ -202,6 +226,7 @@ def test_rollback_points_latest_back_and_forth(store: Store, three: list[str]) -
     assert rollback(three[2], store).previous == three[0]
 
 
+@on_a_folder
 def test_rollback_refuses_a_version_with_missing_files(store: Store, three: list[str]) -> None:
     store.delete_file(f"toy/versions/{three[0]}/rejects.csv")
     with pytest.raises(VersionDamagedError, match=r"rejects\.csv is missing"):
@@ -209,6 +234,7 @@ def test_rollback_refuses_a_version_with_missing_files(store: Store, three: list
     assert show("LATEST", store).version.id == three[2]
 
 
+@on_a_folder
 def test_a_damaged_latest_is_said_and_mended_by_rollback(store: Store, three: list[str]) -> None:
     store.write("toy/LATEST", b"../../etc\n")
     with pytest.raises(VersionDamagedError, match="16 hex digits"):

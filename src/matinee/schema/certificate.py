@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from matinee.errors import VersionDamagedError, VersionNotFoundError
 from matinee.schema.layout import CERTIFICATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Certificate", "Reading", "SplitFacts", "Timeline"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from matinee.errors import VersionDamagedError, VersionNotFoundError
 from matinee.schema.layout import MANIFEST
 from matinee.schema.transform_settings import FORMAT, TransformSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["FileEntry", "IdMapEntry", "Manifest", "SourceEntry", "version_id"]
 

@@ -20,6 +20,7 @@ __all__ = ["Endpoint", "Ports", "free_ports", "is_free", "read_or_make", "renew_
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _LOWEST: Final = 20_000
 _HIGHEST: Final = 32_000  # below the range that the kernel hands out to outgoing connections
+_RPC_DISTANCE: Final = 10_000
 _ATTEMPTS: Final = 1_000
 
 
@@ -83,13 +84,18 @@ def renew_ports(path: Path, endpoint: Endpoint | None) -> tuple[Endpoint, Ports]
 
 def free_ports() -> Ports:
     """Ports of this machine that nobody listens on now."""
-    found: set[int] = set()
+    found: list[int] = []
     for _ in range(_ATTEMPTS):
         port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
-        if is_free(port):
-            found.add(port)
-        if len(found) == len(Ports.__dataclass_fields__):
-            return Ports(*sorted(found))
+        # The last is the admin's gRPC port: SeaweedFS's worker looks for it that far from the admin's own, whatever the
+        # options say.
+        is_last = len(found) == len(Ports.__dataclass_fields__) - 2
+        admin = port - _RPC_DISTANCE
+        if port in found or not is_free(port) or (is_last and (admin in found or not is_free(admin))):
+            continue
+        if is_last:
+            return Ports(*(*found, admin, port))
+        found.append(port)
     raise ServiceError(f"ports: none free among {_LOWEST} to {_HIGHEST} on 127.0.0.1; stop what uses them")
 
 

@@ -18,6 +18,8 @@ _MISSING: Final = (
     "nosuchkey",
     "notfound",
     "container not found",
+    "nosuchupload",
+    "file does not exist",
 )
 _FULL: Final = (
     "no space left",
@@ -81,6 +83,8 @@ def failure(text: str, where: str, doing: str) -> MatineeError:
         )
     if any(mark in low for mark in _UNREACHABLE):
         return StoreUnreachableError(f"{where}: no answer while {doing}; check the address, and run again ({said})")
+    if "statuscode: 5" in low:
+        return StoreError(f"{where}: the store itself failed while {doing}; see its log and its free space ({said})")
     return StoreError(f"{where}: failed while {doing} ({said})")
 
 

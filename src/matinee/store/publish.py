@@ -10,14 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import (
-    DiskFullError,
-    StoreDeniedError,
-    StoreError,
-    StoreUnreachableError,
-    VersionConflictError,
-    VersionDamagedError,
-)
+from matinee.errors import StoreError, VersionConflictError, VersionDamagedError
 from matinee.schema.layout import LATEST, MANIFEST, RUN
 from matinee.schema.manifest import FileEntry, Manifest
 from matinee.schema.progress import Progress, Silent
@@ -25,6 +18,7 @@ from matinee.sizes import show_size
 from matinee.store.connection import PARTIAL, Store
 from matinee.store.names import Place, check_paths, parse_manifest, read_latest
 from matinee.store.parallel import on_each
+from matinee.store.rclone import MissingError
 from matinee.store.records import Published
 
 if TYPE_CHECKING:
@@ -195,12 +189,10 @@ class _Publisher:
                 self._check_local(entry)
                 self.store.send(self.folder, entry.path, path)
                 found = self.store.sha256(path)
-            except (StoreDeniedError, StoreUnreachableError, DiskFullError):
-                raise
-            except StoreError:
+            except MissingError:
                 if attempt == _ATTEMPTS:
                     raise
-                continue
+                continue  # what was half sent has been taken away by another publisher of this version
             if found == entry.sha256:
                 return entry
             self._check_local(entry, content=True)

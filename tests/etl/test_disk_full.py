@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from matinee.etl.transform import transform
 
 from matinee.errors import DiskFullError
+from matinee.etl.transform import transform
 from matinee.schema.transform_settings import TransformSettings
 
 if TYPE_CHECKING:

@@ -106,11 +106,13 @@ def birth_of(pid: int) -> str:
     """When a process started, as the kernel counts it; empty if it does not run. With the pid it is one of a kind."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        threads = sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return ""
     # The program's name stands in parentheses and may contain anything; what follows the last one is regular.
     fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]
+    # A zombie whose other threads are still ending holds its ports and files for some milliseconds more.
+    return "" if fields[0] in {"Z", "X"} and threads <= 1 else fields[19]
 
 
 def is_same(pid: int, birth: str) -> bool:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -124,13 +124,15 @@ def test_killed_at_any_moment_and_run_again(
         assert publish(tmp_path / "v1", to)[0] == 0
         whole_s = publish(tmp_path / "v2", to)[1]
         killed = 0
-        for number in range(3 * kills):
+        for number in range(5 * kills):
             rollback(first.id, store)
             gc(store, keep=1)  # keeps the latest and the newest, which are the two versions
             store.delete_folder(f"toy/versions/{second.id}")
             # Stratified: each part of the run is hit, whatever the machine's speed today.
             kill_after_s = whole_s * (number % kills + chance.random()) / kills
-            status, _ = publish(tmp_path / "v2", to, kill_after_s)
+            status, took_s = publish(tmp_path / "v2", to, kill_after_s)
+            if status == 0:
+                whole_s = min(whole_s, took_s)  # the first one was slow, or the machine has found its pace again
             assert_latest_is_complete(store, {first.id, second.id})
             assert publish(tmp_path / "v2", to)[0] == 0
             assert_only(store, second, tmp_path / "v1", tmp_path / "v2")
@@ -194,5 +196,5 @@ def test_s3_killed_during_upload_and_back_again(tmp_path: Path) -> None:
         stop_s3(service)
 
 
-def keys(endpoint: Endpoint) -> dict[str, str]:
+def keys(endpoint: Endpoint) -> dict[str, Any]:
     return {"access_key": endpoint.access_key, "secret_key": endpoint.secret_key}

@@ -107,26 +107,12 @@ def test_a_stale_pid_is_not_taken_for_the_service(folder: Path) -> None:
     assert not stop_s3(folder)
 
 
-def bind_when_free(listener: socket.socket, port: int) -> None:
-    """Connections of other tests pass through the same range of ports; they are gone in a moment."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
 def test_a_taken_port_is_exchanged_and_the_data_stays(folder: Path) -> None:
     with running_s3(folder, bucket="kept") as first:
         pass
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bind_when_free(other, int(first.url.rpartition(":")[2]))
+        other.bind(("127.0.0.1", int(first.url.rpartition(":")[2])))
         other.listen()
         with running_s3(folder) as second:
             assert second.url != first.url

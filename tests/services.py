@@ -1,18 +1,28 @@
-"""Fixtures that start real services, imported where they are used; `xdist_group("s3")` keeps it at one service."""
+"""Fixtures that start real services, imported where they are used.
+
+`xdist_group("s3")` and `xdist_group("postgres")` keep it at one service of a kind.
+"""
 
 from __future__ import annotations
 
 import itertools
+import signal
+import socket
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from matinee.stack import postgres
+from matinee.stack.account import account_for
 from matinee.stack.s3 import Endpoint, running_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-__all__ = ["bucket", "on_s3", "s3_service"]
+__all__ = ["PostgresServer", "bucket", "database", "on_s3", "postgres_service", "s3_service"]
 
 _NUMBERS = itertools.count()
 
@@ -38,3 +48,64 @@ def bucket(on_s3: Endpoint) -> Callable[[], str]:
     """Gives s3:// addresses that nobody else uses."""
     del on_s3
     return lambda: f"s3://matinee/test-{next(_NUMBERS)}"
+
+
+class PostgresServer:
+    """A real Postgres of a test's own, which may be killed and started again; always stop it."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.folder, self.password = folder, "not ':/@ easy"
+        postgres.initialise(folder, password=self.password)
+
+    def url(self, database: str = "postgres") -> str:
+        return postgres.address(self.port, self.password, database)
+
+    def start(self) -> None:
+        postgres.make_way(self.folder)
+        account = account_for(self.folder)
+        self.process = subprocess.Popen(
+            postgres.command(self.port),
+            cwd=self.folder,
+            env=postgres.environment(),
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline_s = time.monotonic() + 60
+        while not postgres.is_healthy(self.url()):
+            assert self.process.poll() is None, "Postgres ended"
+            assert time.monotonic() < deadline_s, "Postgres does not answer"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.Signals[f"SIG{postgres.STOP_SIGNAL}"])
+            self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def postgres_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real Postgres for all tests of a worker."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres") / "postgres_data")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def database(postgres_service: PostgresServer) -> str:
+    """The address of a new database that nobody else uses."""
+    name = f"test_{next(_NUMBERS)}"
+    postgres.ensure_database(postgres_service.url(), name)
+    return postgres_service.url(name)

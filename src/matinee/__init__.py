@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from matinee.rehearse import rehearse
 
 if TYPE_CHECKING:
+    from matinee.checkup.doctor import doctor
     from matinee.etl import data, versions
     from matinee.etl.stages import extract, load, transform
     from matinee.etl.tracing import trace
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "data",
+    "doctor",
     "extract",
     "load",
     "mount",
@@ -44,6 +46,7 @@ __all__ = [
 # Public name -> its module, and the name there; an empty name is the module itself.
 _PLACES = {
     "data": ("matinee.etl.data", ""),
+    "doctor": ("matinee.checkup.doctor", "doctor"),
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
     "mount": ("matinee.etl.versions", "mount"),

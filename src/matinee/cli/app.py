@@ -151,6 +151,13 @@ COMMANDS = (
         ("matinee lineage", "matinee lineage ml-100k --store /srv/matinee"),
         "trace",
     ),
+    Command(
+        "doctor",
+        "matinee.cli.doctor:doctor",
+        "Look at everything that Matinee needs on this machine, and say what to do.",
+        ("matinee doctor", "matinee doctor --online --json"),
+        "doctor",
+    ),
 )
 
 

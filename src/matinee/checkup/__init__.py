@@ -1,0 +1,1 @@
+"""The checkup: what `matinee doctor` looks at on a machine, one file a subject; it changes nothing."""

@@ -16,14 +16,25 @@ MatineeError
 ├── StoreError                  the object store, or the transfer tool in front of it
 │   ├── StoreUnreachableError   it does not answer
 │   └── StoreDeniedError        it answers, and says no
+├── CloudError                  the OpenStack cloud, or what was asked of it
+│   ├── CloudUnreachableError   it does not answer, or broke off
+│   ├── CloudDeniedError        it answers, and says no: the credential, a right, a quota
+│   └── CloudConflictError      what is there is somebody else's, or there twice
 ├── DiskFullError               no space left, with the place and what was needed
 ├── ServiceError                a service of the stack does not start or stay up
+├── DatabaseError               Postgres does not answer or refuses, or its tables are of a newer Matinee
+├── TrackingError               MLflow does not answer, or refuses
 └── LineageError                the chain has a gap or a changed byte
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "CloudConflictError",
+    "CloudDeniedError",
+    "CloudError",
+    "CloudUnreachableError",
+    "DatabaseError",
     "DiskFullError",
     "LineageError",
     "MatineeError",
@@ -38,6 +49,7 @@ __all__ = [
     "StoreError",
     "StoreUnreachableError",
     "TooManyRejectsError",
+    "TrackingError",
     "UsageError",
     "VersionConflictError",
     "VersionDamagedError",
@@ -114,12 +126,36 @@ class StoreDeniedError(StoreError):
     """The store answers, and says no."""
 
 
+class CloudError(MatineeError):
+    """Something about the OpenStack cloud, or what was asked of it."""
+
+
+class CloudUnreachableError(CloudError):
+    """The cloud does not answer, or broke off."""
+
+
+class CloudDeniedError(CloudError):
+    """The cloud answers, and says no."""
+
+
+class CloudConflictError(CloudError):
+    """What is there is somebody else's, or there twice."""
+
+
 class DiskFullError(MatineeError):
     """No space left on a device; nothing half-written stays visible."""
 
 
 class ServiceError(MatineeError):
     """A service of the stack does not start or stay up."""
+
+
+class DatabaseError(MatineeError):
+    """Postgres does not answer or refuses, or its tables are of a newer Matinee."""
+
+
+class TrackingError(MatineeError):
+    """MLflow does not answer, or refuses."""
 
 
 class LineageError(MatineeError):

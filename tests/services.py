@@ -1,6 +1,6 @@
 """Fixtures that start real services, imported where they are used.
 
-`xdist_group("s3")` and `xdist_group("postgres")` keep it at one service of a kind.
+`xdist_group("s3")`, `xdist_group("postgres")` and `xdist_group("stack")` keep it at one service of a kind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matinee.stack import postgres
+from matinee.stack import Stack, postgres, running
 from matinee.stack.account import account_for
 from matinee.stack.s3 import Endpoint, running_s3
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["PostgresServer", "bucket", "database", "on_s3", "postgres_service", "s3_service"]
+__all__ = ["PostgresServer", "bucket", "database", "on_s3", "postgres_service", "s3_service", "stack_service"]
 
 _NUMBERS = itertools.count()
 
@@ -109,3 +109,10 @@ def database(postgres_service: PostgresServer) -> str:
     name = f"test_{next(_NUMBERS)}"
     postgres.ensure_database(postgres_service.url(), name)
     return postgres_service.url(name)
+
+
+@pytest.fixture(scope="session")
+def stack_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Postgres, S3, MLflow and JupyterLab kept up, for all tests of a worker; its folder is `data_dir`."""
+    with running(tmp_path_factory.mktemp("stack") / "data") as stack:
+        yield stack

@@ -26,33 +26,49 @@ if TYPE_CHECKING:
     from matinee.etl.stages import extract, load, transform
     from matinee.etl.tracing import trace
     from matinee.etl.versions import mount, unmount
+    from matinee.stack.credentials import credentials
+    from matinee.stack.lifecycle import down, restart, up
+    from matinee.stack.logs import logs
+    from matinee.stack.status import status
 
     __version__: str
 
 __all__ = [
     "__version__",
+    "credentials",
     "data",
     "doctor",
+    "down",
     "extract",
     "load",
+    "logs",
     "mount",
     "rehearse",
+    "restart",
+    "status",
     "trace",
     "transform",
     "unmount",
+    "up",
     "versions",
 ]
 
 # Public name -> its module, and the name there; an empty name is the module itself.
 _PLACES = {
+    "credentials": ("matinee.stack.credentials", "credentials"),
     "data": ("matinee.etl.data", ""),
     "doctor": ("matinee.checkup.doctor", "doctor"),
+    "down": ("matinee.stack.lifecycle", "down"),
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
+    "logs": ("matinee.stack.logs", "logs"),
     "mount": ("matinee.etl.versions", "mount"),
+    "restart": ("matinee.stack.lifecycle", "restart"),
+    "status": ("matinee.stack.status", "status"),
     "trace": ("matinee.etl.tracing", "trace"),
     "transform": ("matinee.etl.stages", "transform"),
     "unmount": ("matinee.etl.versions", "unmount"),
+    "up": ("matinee.stack.lifecycle", "up"),
     "versions": ("matinee.etl.versions", ""),
 }
 

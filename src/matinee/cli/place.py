@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 
 from matinee.settings import Settings, read_settings
 
-__all__ = ["DEFAULT_PLACE", "Place", "Where"]
+__all__ = ["DEFAULT_PLACE", "Place", "Where", "data_folder"]
 
 
 class Where(TypedDict):
@@ -44,3 +44,8 @@ class Place:
 
 
 DEFAULT_PLACE = Place()
+
+
+def data_folder(option: Path | None) -> Path:
+    """The data folder of a command that has no store to choose."""
+    return option or read_settings().data_dir

@@ -1,1 +1,7 @@
-"""The services around Matinee, started on this machine: so far the embedded S3."""
+"""The services around Matinee on this machine: Postgres, S3, MLflow and JupyterLab, kept up by one supervisor."""
+
+from __future__ import annotations
+
+from matinee.stack.lifecycle import Stack, running
+
+__all__ = ["Stack", "running"]

@@ -15,7 +15,7 @@ from matinee.errors import DiskFullError, ServiceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Endpoint", "Ports", "free_ports", "is_free", "read_or_make", "renew_ports", "write_private"]
+__all__ = ["Endpoint", "Ports", "find_port", "free_ports", "is_free", "read_or_make", "renew_ports", "write_private"]
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _LOWEST: Final = 20_000
@@ -99,12 +99,23 @@ def free_ports() -> Ports:
     raise ServiceError(f"ports: none free among {_LOWEST} to {_HIGHEST} on 127.0.0.1; stop what uses them")
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on a loopback port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
+def find_port(taken: set[int]) -> int:
+    """A loopback port that nobody listens on now and that is not among `taken`, where it is noted."""
+    for _ in range(_ATTEMPTS):
+        port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
+        if port not in taken and is_free(port):
+            taken.add(port)
+            return port
+    raise ServiceError(f"ports: none free among {_LOWEST} to {_HIGHEST} on 127.0.0.1; stop what uses them")
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on a port of an address of this machine."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port is free again while it winds down
         try:
-            candidate.bind(("127.0.0.1", port))
+            candidate.bind((address, port))
         except OSError:
             return False
     return True

@@ -26,11 +26,24 @@ from matinee.stack.signing import send_signed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Endpoint", "find_s3", "make_bucket", "running_s3", "start_s3", "stop_s3"]
+__all__ = [
+    "STOP_PATIENCE_S",
+    "Endpoint",
+    "clear_sockets",
+    "command",
+    "environment",
+    "find_s3",
+    "is_healthy",
+    "make_bucket",
+    "prepare",
+    "running_s3",
+    "start_s3",
+    "stop_s3",
+]
 
 _POLL_S: Final = 0.05
 _ANSWER_TIMEOUT_S: Final = 5.0
-_STOP_PATIENCE_S: Final = 6.0  # usually 2; now and then its volume part never ends, and SIGKILL costs nothing
+STOP_PATIENCE_S: Final = 6.0  # usually 2; now and then its volume part never ends, and SIGKILL costs nothing
 _PORTS_PATIENCE_S: Final = 2.0
 _MEMORY_LIMIT: Final = "256MiB"
 _LAST_WORDS_CHARACTERS: Final = 400
@@ -55,12 +68,12 @@ def start_s3(data_dir: Path, *, bucket: str = "matinee", survive: bool = True, t
         ServiceError: SeaweedFS is not installed, does not come up (quotes its log), or another has its port.
         DiskFullError: no space in `data_dir`.
     """
-    weed = _weed_path()
+    _weed_path()
     data_dir = data_dir.expanduser().absolute()
     with _starting(data_dir):
         endpoint = find_s3(data_dir)
         if endpoint is None:
-            endpoint = _start(weed, data_dir, survive=survive, timeout_s=timeout_s)
+            endpoint = _start(data_dir, survive=survive, timeout_s=timeout_s)
     make_bucket(endpoint, bucket)
     return endpoint
 
@@ -70,10 +83,10 @@ def stop_s3(data_dir: Path) -> bool:
     data_dir = data_dir.expanduser().absolute()
     pid = _running_pid(data_dir)
     if pid is not None:
-        end(pid, patience_s=_STOP_PATIENCE_S)
+        end(pid, patience_s=STOP_PATIENCE_S)
     (data_dir / _PROCESS).unlink(missing_ok=True)
     if (data_dir / _ENDPOINT).is_file():
-        _remove_sockets(read_or_make(data_dir / _ENDPOINT)[1])
+        clear_sockets(read_or_make(data_dir / _ENDPOINT)[1])
     return pid is not None
 
 
@@ -83,7 +96,7 @@ def find_s3(data_dir: Path) -> Endpoint | None:
     if _running_pid(data_dir) is None:
         return None
     endpoint, _ = read_or_make(data_dir / _ENDPOINT)
-    return endpoint if _takes_keys(endpoint) else None
+    return endpoint if is_healthy(endpoint) else None
 
 
 @contextlib.contextmanager
@@ -100,6 +113,79 @@ def running_s3(data_dir: Path, *, bucket: str = "matinee", timeout_s: float = 60
     finally:
         if not was_running:
             stop_s3(data_dir)
+
+
+def prepare(folder: Path, endpoint: Endpoint, ports: Ports) -> None:
+    """Make what SeaweedFS needs in its folder: who may do what, and its options, which so stay out of `ps`.
+
+    Raises:
+        ServiceError: it is not installed, or the folder cannot be written.
+        DiskFullError: no space.
+    """
+    _weed_path()
+    try:
+        (folder / _DATA).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServiceError(f"{folder}: cannot hold S3 ({error.strerror}); check who owns it") from None
+    clear_sockets(ports)
+    identity = {
+        "name": "matinee",
+        "credentials": [{"accessKey": endpoint.access_key, "secretKey": endpoint.secret_key}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    write_private(folder / _IDENTITIES, json.dumps({"identities": [identity]}, indent=2) + "\n")
+    options = {
+        "ip": "127.0.0.1",
+        "ip.bind": "127.0.0.1",
+        "s3.config": folder / _IDENTITIES,
+        "s3.port": ports.s3,
+        "s3.port.grpc": ports.s3_rpc,
+        "filer.port": ports.filer,
+        "filer.port.grpc": ports.filer_rpc,
+        "volume.port": ports.volume,
+        "volume.port.grpc": ports.volume_rpc,
+        "master.port": ports.master,
+        "master.port.grpc": ports.master_rpc,
+        "admin.port": ports.admin,
+        "admin.port.grpc": ports.admin_rpc,
+        "admin.ui": "false",
+        "webdav": "false",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.iam": "false",
+        "s3.autoCreateBucket": "false",
+        "s3.allowDeleteBucketNotEmpty": "false",
+        "master.telemetry": "false",
+    }
+    write_private(folder / _OPTIONS, "".join(f"{name}={value}\n" for name, value in options.items()))
+
+
+def command(folder: Path) -> list[str]:
+    """The argv of a server in the foreground over a folder that `prepare` has made ready."""
+    return [str(_weed_path()), "mini", f"-options={folder / _OPTIONS}", f"-dir={folder / _DATA}"]
+
+
+def environment() -> dict[str, str]:
+    """The server's environment: the caller's, but for keys that are meant for another store."""
+    others = ("AWS_", "S3_", "WEED_")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+    return ours | {"GOMEMLIMIT": _MEMORY_LIMIT}
+
+
+def is_healthy(endpoint: Endpoint) -> bool:
+    """Whether it answers and takes its keys."""
+    try:
+        return send_signed(endpoint, "GET", "/", timeout_s=_ANSWER_TIMEOUT_S).is_success
+    except httpx.TransportError:
+        return False
+
+
+def clear_sockets(ports: Ports) -> None:
+    """Remove the sockets that SeaweedFS leaves in /tmp, known as ours by our ports."""
+    for port in _numbers(ports):
+        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - that is where SeaweedFS puts them
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def make_bucket(endpoint: Endpoint, bucket: str) -> None:
@@ -143,36 +229,31 @@ def _starting(data_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _start(weed: Path, data_dir: Path, *, survive: bool, timeout_s: float) -> Endpoint:
+def _start(data_dir: Path, *, survive: bool, timeout_s: float) -> Endpoint:
     pid = _running_pid(data_dir)
     if pid is not None:
-        end(pid, patience_s=_STOP_PATIENCE_S)  # ours by its birth, but deaf, or not knowing our keys
+        end(pid, patience_s=STOP_PATIENCE_S)  # ours by its birth, but deaf, or not knowing our keys
     path = data_dir / _ENDPOINT
     endpoint, ports = read_or_make(path)
     if not _become_free(ports):
         endpoint, ports = renew_ports(path, endpoint)
-    _remove_sockets(ports)
-    _write_settings(data_dir, endpoint, ports)
+    prepare(data_dir, endpoint, ports)
     log = data_dir / _LOG
-    environment = {**os.environ, "GOMEMLIMIT": _MEMORY_LIMIT}
-    # SeaweedFS reads keys from these, too; whatever the user has there is for another store.
-    for name in [name for name in environment if name.startswith(("AWS_", "S3_", "WEED_"))]:
-        del environment[name]
-    argv: list[str | Path] = [weed, "mini", f"-options={data_dir / _OPTIONS}", f"-dir={data_dir / _DATA}"]
+    argv = command(data_dir)
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), "wb") as output:
         if survive:
-            process = start_detached(argv, environment=environment, output=output, folder=data_dir)
+            process = start_detached(argv, environment=environment(), output=output, folder=data_dir)
         else:
-            process = start_tied(argv, environment=environment, output=output)
+            process = start_tied(argv, environment=environment(), output=output)
     write_private(data_dir / _PROCESS, json.dumps({"pid": process.pid, "birth": birth_of(process.pid)}) + "\n")
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             raise ServiceError(f"embedded S3: ended with {process.returncode} ({_last_words(log)})")
-        if _takes_keys(endpoint):
+        if is_healthy(endpoint):
             return endpoint
         time.sleep(_POLL_S)
-    end(process, patience_s=_STOP_PATIENCE_S)
+    end(process, patience_s=STOP_PATIENCE_S)
     raise ServiceError(f"embedded S3: no answer on {endpoint.url} within {timeout_s:.0f} s ({_last_words(log)})")
 
 
@@ -186,41 +267,6 @@ def _become_free(ports: Ports) -> bool:
     return True
 
 
-def _write_settings(data_dir: Path, endpoint: Endpoint, ports: Ports) -> None:
-    """SeaweedFS's own files: who may do what, and its options, which so stay out of `ps`."""
-    (data_dir / _DATA).mkdir(mode=0o700, exist_ok=True)
-    identity = {
-        "name": "matinee",
-        "credentials": [{"accessKey": endpoint.access_key, "secretKey": endpoint.secret_key}],
-        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-    }
-    write_private(data_dir / _IDENTITIES, json.dumps({"identities": [identity]}, indent=2) + "\n")
-    options = {
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
-        "s3.config": data_dir / _IDENTITIES,
-        "s3.port": ports.s3,
-        "s3.port.grpc": ports.s3_rpc,
-        "filer.port": ports.filer,
-        "filer.port.grpc": ports.filer_rpc,
-        "volume.port": ports.volume,
-        "volume.port.grpc": ports.volume_rpc,
-        "master.port": ports.master,
-        "master.port.grpc": ports.master_rpc,
-        "admin.port": ports.admin,
-        "admin.port.grpc": ports.admin_rpc,
-        "admin.ui": "false",
-        "webdav": "false",
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        "s3.iam": "false",
-        "s3.autoCreateBucket": "false",
-        "s3.allowDeleteBucketNotEmpty": "false",
-        "master.telemetry": "false",
-    }
-    write_private(data_dir / _OPTIONS, "".join(f"{name}={value}\n" for name, value in options.items()))
-
-
 def _running_pid(data_dir: Path) -> int | None:
     """The process we started for this folder, if it is still that one; a pid alone may have passed to another."""
     try:
@@ -231,13 +277,6 @@ def _running_pid(data_dir: Path) -> int | None:
     return pid if is_same(pid, birth) else None
 
 
-def _takes_keys(endpoint: Endpoint) -> bool:
-    try:
-        return send_signed(endpoint, "GET", "/", timeout_s=_ANSWER_TIMEOUT_S).is_success
-    except httpx.TransportError:
-        return False
-
-
 def _last_words(log: Path) -> str:
     said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
     return f"{said[-_LAST_WORDS_CHARACTERS:] or 'it said nothing'}; all of it in {log}"
@@ -245,11 +284,3 @@ def _last_words(log: Path) -> str:
 
 def _numbers(ports: Ports) -> list[int]:
     return [getattr(ports, name) for name in Ports.__dataclass_fields__]
-
-
-def _remove_sockets(ports: Ports) -> None:
-    """Remove the sockets that SeaweedFS leaves in /tmp, known as ours by our ports."""
-    for port in _numbers(ports):
-        for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - that is where SeaweedFS puts them
-            with contextlib.suppress(OSError):
-                path.unlink()

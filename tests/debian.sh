@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Python packages: fuse3, for the mount tests. Never fails the build: where it cannot
-# install, it says so, and those tests are skipped with a reason.
+# Installs what the tests need beyond Python packages: fuse3, for the mount tests, and memcached, for Swift. Never fails
+# the build: where it cannot install, it says so, and those tests are skipped with a reason.
 set -u
 
-if command -v fusermount3 >/dev/null 2>&1; then
-  exit 0
-fi
+missing=()
+command -v fusermount3 >/dev/null 2>&1 || missing+=(fuse3)
+command -v memcached >/dev/null 2>&1 || missing+=(memcached)
+[ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
-  echo "tests/debian.sh: fuse3 is missing and $1; the mount tests will be skipped (install it: apt-get install fuse3)" >&2
+  echo "tests/debian.sh: ${missing[*]}: missing, and $1; the tests that need it will be skipped: those that mount need" \
+    "fuse3, those on Swift memcached (install it: apt-get install ${missing[*]})" >&2
   exit 0
 }
 
@@ -19,9 +21,10 @@ if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo -n)
 fi
 
+# A package's own service is not started: the tests start memcached themselves, on a port of their own.
 install() {
-  timeout 120 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fuse3 \
-    >/dev/null 2>&1
+  timeout 120 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq \
+    --no-install-recommends "${missing[@]}" >/dev/null 2>&1
 }
 
 install || { timeout 120 "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 && install; } || skip "apt-get cannot install it"

@@ -163,7 +163,7 @@ def assert_only(store: Store, latest: Manifest, *versions: Path) -> None:
         wanted |= {f"toy/versions/{id_}/{path}" for path in contents(version)}
     assert set(store.files("")) == wanted
     if store.location.kind == "s3":
-        found = store._rclone._call(
+        found = store._rclone.call(
             "backend/command", "looking", command="list-multipart-uploads", fs=store.location.root
         )
         assert [uploads for uploads in found["result"].values() if uploads] == []

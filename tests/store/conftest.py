@@ -1,4 +1,4 @@
-"""Every test of a store's promises runs twice: on a folder, and on a real S3."""
+"""Every test of a store's promises runs three times: on a folder, on a real S3, and on a real Swift."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matinee.store import Store, open_store
+from openstack_services import container, openstack
 from services import bucket, on_s3, s3_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["bucket", "on_s3", "s3_service"]
+__all__ = ["bucket", "container", "on_s3", "openstack", "s3_service"]
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))])
+@pytest.fixture(
+    params=[
+        "folder",
+        pytest.param("s3", marks=pytest.mark.xdist_group("s3")),
+        pytest.param("swift", marks=pytest.mark.xdist_group("openstack")),
+    ]
+)
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store's address."""
     if request.param == "s3":
         return str(request.getfixturevalue("bucket")())
+    if request.param == "swift":
+        return str(request.getfixturevalue("container")())
     return str(tmp_path / "store")
 
 

@@ -86,7 +86,7 @@ def test_an_endpoint_with_a_password_is_refused() -> None:
 
 def test_a_remote_that_nobody_configured(tmp_path: Path) -> None:
     del tmp_path
-    with open_store("nobody:container") as store, pytest.raises(StoreError, match="rclone listremotes"):
+    with open_store("nobody:container") as store, pytest.raises(StoreError, match="matinee store add"):
         list_versions(store)
 
 

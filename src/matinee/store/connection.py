@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import tempfile
@@ -14,6 +15,7 @@ from matinee.errors import DiskFullError, StoreDeniedError, StoreError, VersionN
 from matinee.store.failures import failure
 from matinee.store.location import Location, parse_location
 from matinee.store.rclone import MissingError, Rclone
+from matinee.store.segments import Backend, drop_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +35,7 @@ def open_store(
     access_key: str | None = None,
     secret_key: str | None = None,
     region: str | None = None,
+    config: Path | None = None,
 ) -> Store:
     """Open a store; close it, or use it in a `with` block. No byte of the store is looked at yet.
 
@@ -42,12 +45,15 @@ def open_store(
         access_key: of an s3:// store; default AWS_ACCESS_KEY_ID.
         secret_key: of an s3:// store; default AWS_SECRET_ACCESS_KEY.
         region: of an s3:// store; default AWS_REGION, else us-east-1.
+        config: rclone's configuration file, for a remote; default the user's own.
 
     Raises:
         UsageError: `to` is none of these, or endpoint or keys are missing.
         StoreError: rclone is missing or does not start.
     """
-    location = parse_location(to, endpoint=endpoint, access_key=access_key, secret_key=secret_key, region=region)
+    location = parse_location(
+        to, endpoint=endpoint, access_key=access_key, secret_key=secret_key, region=region, config=config
+    )
     return Store(location)
 
 
@@ -74,10 +80,17 @@ class Store:
         """End rclone; safe to call twice."""
         self._rclone.close()
 
+    @functools.cached_property
+    def backend(self) -> Backend:
+        """What stands behind it; for a remote rclone is asked, once, and may have to reach the store for that."""
+        if self.location.folder is not None:
+            return Backend("Local", "", str(self.location.folder))
+        return Backend(*self._rclone.describe(self.location.root))
+
     @property
     def leaves_partials(self) -> bool:
-        """Whether a transfer that is broken off may leave a file with another name; on S3 it leaves none."""
-        return self.location.kind != "s3"
+        """Whether a transfer that is broken off may leave a file with another name; on S3 and Swift it leaves none."""
+        return self.backend.kind not in {"S3", "Swift"}
 
     def show(self, path: str = "") -> str:
         """The address of something inside, for people."""
@@ -125,7 +138,14 @@ class Store:
     def send(self, folder: Path, name: str, path: str) -> None:
         """Copy `folder/name` of this machine to `path`."""
         source = (str(folder.absolute()), name)
-        self._rclone.copy(source, (self.location.root, path), partial=self._partial)
+        # A remote may be a Swift, where a file that is replaced blindly leaves its segments behind.
+        look_first = self.location.kind == "remote"
+        self._rclone.copy(source, (self.location.root, path), partial=self._partial, look_first=look_first)
+
+    def send_new(self, folder: Path, name: str, path: str) -> None:
+        """The same on an S3, refused by the store where something lies at `path`."""
+        source = (str(folder.absolute()), name)
+        self._rclone.copy(source, (self.location.root, path), partial=self._partial, only_new=True)
 
     def fetch(self, path: str, folder: Path, name: str) -> None:
         """Copy `path` to `folder/name` of this machine."""
@@ -136,6 +156,18 @@ class Store:
         """SHA-256 of a file's bytes, read back from the store for this."""
         return self._rclone.sha256(self.location.root, path)
 
+    def read_part(self, path: str, first: int, size_bytes: int) -> bytes:
+        """Some bytes of a file, from the middle of it."""
+        return self._rclone.read_part(self.location.root, path, first, size_bytes)
+
+    def is_there(self) -> bool:
+        """Whether the folder, bucket or container that it lies in exists."""
+        return self._rclone.has_folder(self.location.container)
+
+    def remove_empty(self) -> None:
+        """Remove the folder, bucket or container that it lies in; there must be nothing in it."""
+        self._rclone.remove_empty_folder(self.location.container)
+
     def delete_file(self, path: str) -> None:
         """Delete one file; one that is gone already is fine."""
         self._rclone.delete_file(self.location.root, path)
@@ -145,9 +177,18 @@ class Store:
         self._rclone.delete_folder(self.location.root, path)
 
     def drop_unfinished_uploads(self, path: str) -> None:
-        """On S3: drop the parts that uploads below `path` left behind when they were broken off."""
-        if self.location.kind == "s3":
+        """Drop what uploads below `path` left behind when they were broken off: parts on S3, segments on Swift.
+
+        Do it only where no complete version is at stake: an upload at work there fails, and has to be done again.
+        """
+        if self.backend.kind == "S3":
             self._rclone.drop_unfinished_uploads(self.location.inside(path))
+        elif self.backend.kind == "Swift":
+            drop_orphans(self.backend, path, self._rclone)
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for a while, or until calls are broken off."""
+        self._rclone.pause(seconds)
 
     def moved_bytes(self) -> int:
         """Bytes that have been read from or written to the store so far."""

@@ -51,6 +51,14 @@ class Location:
         """What rclone calls something inside."""
         return _join(self.root, path) + "/"
 
+    @property
+    def container(self) -> str:
+        """What rclone calls the bucket or container this lies in; of a folder, the folder itself."""
+        if self.folder is not None:
+            return self.root
+        remote, _, path = self.root.partition(":")
+        return f"{remote}:{path.partition('/')[0]}"
+
 
 def parse_location(
     to: str,
@@ -59,9 +67,12 @@ def parse_location(
     access_key: str | None = None,
     secret_key: str | None = None,
     region: str | None = None,
+    config: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Location:
     """Understand a STORE; endpoint, keys and region of an `s3://` one default to the AWS_* variables.
+
+    `config` is the file of rclone's that knows the remote, instead of the user's own.
 
     Raises:
         UsageError: it is none of the three, or an `s3://` one lacks endpoint or keys.
@@ -83,7 +94,8 @@ def parse_location(
         )
     if _REMOTE.fullmatch(to) and not Path(to).exists():
         root = to if to.endswith((":", "/")) else f"{to}/"
-        return Location(kind="remote", display=to, root=root, user_config=True)
+        elsewhere = {} if config is None else {"RCLONE_CONFIG": str(config.expanduser().absolute())}
+        return Location(kind="remote", display=to, root=root, environment=elsewhere, user_config=True)
     folder = Path(to).expanduser().absolute()
     return Location(kind="folder", display=str(folder), root=str(folder), folder=folder)
 

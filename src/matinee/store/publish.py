@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import StoreError, VersionConflictError, VersionDamagedError
+from matinee.errors import StoreError, StoreUnreachableError, VersionConflictError, VersionDamagedError
 from matinee.schema.layout import LATEST, MANIFEST, RUN
 from matinee.schema.manifest import FileEntry, Manifest
 from matinee.schema.progress import Progress, Silent
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["point_latest", "publish"]
 
 _ATTEMPTS: Final = 3  # a file; a transfer may break off because another publisher of this version has cleaned up
+_PAUSES_S: Final = (2.0, 8.0)  # before a file is tried again at a store that did not answer
 
 
 def publish(folder: Path, store: Store, *, recheck: bool = False, progress: Progress | None = None) -> Published:
@@ -116,7 +117,9 @@ class _Publisher:
     def complete(self, *, recheck: bool) -> list[FileEntry]:
         """Make the version complete in the store; the files that had to be sent for it."""
         there = self.store.files(self.place.path)
-        stored = self.store.read(self.place.file(MANIFEST)) if MANIFEST in there else None
+        stored = self.store.read(self.place.file(MANIFEST))  # whatever the listing says: on Swift it may lag behind
+        if stored is None and there:
+            self.store.drop_unfinished_uploads(self.place.path)
         trusted = stored == self.content and not recheck
         tasks = self._tasks(there, trusted=trusted)
         if stored is not None and stored != self.content:
@@ -127,7 +130,7 @@ class _Publisher:
             sent = self._transfer(tasks)
         if stored != self.content:
             self._write_manifest()
-        self._sweep(there, is_resumed=stored is None and bool(there))
+        self._sweep(there)
         return sent
 
     def _tasks(self, there: dict[str, Entry], *, trusted: bool) -> list[_Task]:
@@ -181,20 +184,25 @@ class _Publisher:
     def _bring(self, task: _Task) -> FileEntry | None:
         """Send one file until the store gives it back right; None where it did so at once."""
         entry, path = task.entry, self.place.file(task.entry.path)
-        if task.is_there and self.store.sha256(path) == entry.sha256:
-            return None
-        found = ""
+        found, is_sent = "", False
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._check_local(entry)
-                self.store.send(self.folder, entry.path, path)
+                if attempt > 1 or not task.is_there:
+                    self._check_local(entry)
+                    self.store.send(self.folder, entry.path, path)
+                    is_sent = True
                 found = self.store.sha256(path)
             except MissingError:
                 if attempt == _ATTEMPTS:
                     raise
                 continue  # what was half sent has been taken away by another publisher of this version
+            except StoreUnreachableError:
+                if attempt == _ATTEMPTS:
+                    raise
+                self.store.pause(_PAUSES_S[attempt - 1])  # it may be starting again
+                continue
             if found == entry.sha256:
-                return entry
+                return entry if is_sent else None
             self._check_local(entry, content=True)
         raise StoreError(
             f"{self.store.show(path)}: reads back with SHA-256 {found}, expected {entry.sha256}, after {_ATTEMPTS} "
@@ -224,7 +232,7 @@ class _Publisher:
                 "published, run again or look after this store"
             )
 
-    def _sweep(self, before: dict[str, Entry], *, is_resumed: bool) -> None:
+    def _sweep(self, before: dict[str, Entry]) -> None:
         """Delete what lies in the version's folder and does not belong there: remains of broken-off publishes."""
         own = {MANIFEST, RUN, *(entry.path for entry in self.manifest.files)}
         # Failed attempts of this very call may have left something, too.
@@ -236,8 +244,6 @@ class _Publisher:
             size_bytes = sum(now[path].size for path in strays)
             self.progress.say(f"deleted {len(strays)} unfinished files ({show_size(size_bytes)})")
             on_each([self.place.file(path) for path in strays], self.store.delete_file, self.store)
-        if is_resumed:
-            self.store.drop_unfinished_uploads(self.place.path)
 
 
 def _sweep_dataset(dataset: str, store: Store) -> None:

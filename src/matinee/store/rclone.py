@@ -11,10 +11,12 @@ import os
 import secrets
 import socket
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -62,6 +64,7 @@ _FLAGS: Final = (
     "--low-level-retries=3",
     "--contimeout=10s",
     "--timeout=60s",
+    "--rc-serve",  # ranges of files
 )
 
 
@@ -99,7 +102,7 @@ class Rclone:
 
     def __init__(self, environment: Mapping[str, str], *, user_config: bool, where: str) -> None:
         self._where = where
-        self._is_stopped = False
+        self._stopped = threading.Event()
         self._password = secrets.token_urlsafe(32)
         name = f"matinee-rclone-{secrets.token_hex(16)}"
         self._socket = f"\0{name}"
@@ -146,7 +149,7 @@ class Rclone:
         """What lies below `path`; nothing where there is no such folder. On S3 times cost a request a file."""
         options = {"recurse": recurse, "noMimeType": True, "noModTime": not times}
         try:
-            found = self._call("operations/list", f"listing {path}".strip(), fs=fs, remote=path, opt=options)
+            found = self.call("operations/list", f"listing {path}".strip(), fs=fs, remote=path, opt=options)
         except MissingError:
             return ()
         skip = len(path) + 1 if path else 0
@@ -155,20 +158,36 @@ class Rclone:
     def stat(self, fs: str, path: str) -> Entry | None:
         """One file, or None."""
         try:
-            found = self._call("operations/stat", f"looking for {path}", fs=fs, remote=path)
+            found = self.call("operations/stat", f"looking for {path}", fs=fs, remote=path)
         except MissingError:
             return None
         return _entry(found["item"], 0) if found["item"] else None
 
-    def copy(self, source: tuple[str, str], target: tuple[str, str], *, partial: str) -> None:
+    def copy(
+        self,
+        source: tuple[str, str],
+        target: tuple[str, str],
+        *,
+        partial: str,
+        look_first: bool = False,
+        only_new: bool = False,
+    ) -> None:
         """Copy one file (fs, path) to another place, whatever lies there.
 
         Backends that can rename write under a name that ends in `partial` first; the others show an object when it
-        is whole.
+        is whole. With `look_first` rclone knows what it replaces, and takes along what belongs to that: on Swift the
+        segments of a large file. With `only_new` an S3 is told to refuse where something lies there.
         """
-        # The bytes are compared by SHA-256 after this, so rclone needn't look before or check afterwards.
-        config = {"NoCheckDest": True, "IgnoreChecksum": True, "IgnoreTimes": True, "PartialSuffix": partial}
-        self._call(
+        # The bytes are compared by SHA-256 after this, so rclone needn't check afterwards, nor look before for that.
+        config: dict[str, Any] = {
+            "NoCheckDest": not look_first,
+            "IgnoreChecksum": True,
+            "IgnoreTimes": True,
+            "PartialSuffix": partial,
+        }
+        if only_new:
+            config["UploadHeaders"] = [{"Key": "If-None-Match", "Value": "*"}]
+        self.call(
             "operations/copyfile",
             f"copying {source[1]}",
             srcFs=source[0],
@@ -180,47 +199,81 @@ class Rclone:
 
     def sha256(self, fs: str, path: str) -> str:
         """SHA-256 of a file's bytes, read from the store for this; never a checksum that the store remembers."""
-        found = self._call(
+        found = self.call(
             "operations/hashsumfile", f"reading back {path}", fs=fs, remote=path, hashType="sha256", download=True
         )
         return str(found["hash"])
 
+    def read_part(self, fs: str, path: str, first: int, size_bytes: int) -> bytes:
+        """Some bytes of a file, asked for as a range."""
+        doing = f"reading a part of {path}"
+        asked = {"Range": f"bytes={first}-{first + size_bytes - 1}"}
+        try:
+            answer = self._http.get(f"/[{fs}]/{quote(path)}", headers=asked)
+        except (httpx.TransportError, RuntimeError) as error:
+            raise StoreError(f"{self._where}: broken off while {doing} ({error!r})") from None
+        if not answer.is_success:
+            raise failure(answer.text, self._where, doing)
+        return answer.content
+
+    def has_folder(self, fs: str) -> bool:
+        """Whether a folder, bucket or container is there."""
+        try:
+            self.call("operations/list", "listing", fs=fs, remote="", opt={"noMimeType": True, "noModTime": True})
+        except MissingError:
+            return False
+        return True
+
+    def remove_empty_folder(self, fs: str) -> None:
+        """Remove a folder, bucket or container with nothing in it; one that is gone already is fine."""
+        with contextlib.suppress(MissingError):
+            self.call("operations/rmdir", "removing it", fs=fs, remote="")
+
+    def describe(self, fs: str) -> tuple[str, str, str]:
+        """What stands behind a remote, aliases followed: its kind ('Swift', 'S3', ...), its name, its root."""
+        found = self.call("operations/fsinfo", "asking what it is", fs=fs)
+        return str(found["String"]).partition(" ")[0], str(found["Name"]).partition("{")[0], str(found["Root"])
+
     def delete_file(self, fs: str, path: str) -> None:
         """Delete one file; one that is gone already is fine."""
         with contextlib.suppress(MissingError):
-            self._call("operations/deletefile", f"deleting {path}", fs=fs, remote=path)
+            self.call("operations/deletefile", f"deleting {path}", fs=fs, remote=path)
 
     def delete_folder(self, fs: str, path: str) -> None:
         """Delete a folder and all in it; one that is gone already is fine."""
         with contextlib.suppress(MissingError):
-            self._call("operations/purge", f"deleting {path}", fs=fs, remote=path)
+            self.call("operations/purge", f"deleting {path}", fs=fs, remote=path)
 
     def drop_unfinished_uploads(self, fs: str) -> None:
         """Drop the parts of multipart uploads below `fs` (an S3 path) that were never completed."""
         with contextlib.suppress(MissingError):
-            self._call("backend/command", "cleaning up", command="cleanup", fs=fs, opt={"max-age": "0s"})
+            self.call("backend/command", "cleaning up", command="cleanup", fs=fs, opt={"max-age": "0s"})
 
     def moved_bytes(self) -> int:
         """Bytes that all calls of this session have read or written so far."""
-        return int(self._call("core/stats", "counting", group=_GROUP).get("bytes", 0))
+        return int(self.call("core/stats", "counting", group=_GROUP).get("bytes", 0))
 
     def stop(self) -> None:
         """Break off every call that is under way; from now on each fails at once."""
-        self._is_stopped = True
+        self._stopped.set()
         with contextlib.suppress(httpx.TransportError, RuntimeError):
             self._http.post("/job/stopgroup", json={"group": _GROUP})
 
+    def pause(self, seconds: float) -> None:
+        """Do nothing for a while, or until `stop`."""
+        self._stopped.wait(seconds)
+
     def resume(self) -> None:
         """Take calls again."""
-        self._is_stopped = False
+        self._stopped.clear()
 
-    def _call(self, command: str, doing: str, /, **arguments: Any) -> dict[str, Any]:
+    def call(self, command: str, doing: str, /, **arguments: Any) -> dict[str, Any]:
         """One call; `doing` says in a few words what for.
 
         Raises:
             StoreError, DiskFullError: see `failures`; `MissingError` where the thing is not there.
         """
-        if self._is_stopped:
+        if self._stopped.is_set():
             raise StoreError(f"{self._where}: broken off while {doing}")
         try:
             answer = self._http.post(f"/{command}", json={**arguments, "_group": _GROUP})
@@ -240,7 +293,7 @@ class Rclone:
             # Knocked at with a socket of our own: httpx leaves one open each time it is refused.
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
                 if door.connect_ex(self._socket) == 0:
-                    self._call("rc/noop", "starting")
+                    self.call("rc/noop", "starting")
                     return
             time.sleep(_POLL_S)
         raise StoreError(f"{self._where}: rclone does not start ({self._last_words() or 'it said nothing'})")

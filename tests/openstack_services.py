@@ -268,8 +268,8 @@ use = egg:swift#{name}
 
 _PROXY = """\
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk authtoken keystoneauth copy slo dlo server
-[app:server]
+pipeline = catch_errors gatekeeper healthcheck cache bulk authtoken keystoneauth copy slo dlo proxy-server
+[app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
 [filter:catch_errors]
@@ -281,8 +281,6 @@ use = egg:swift#healthcheck
 [filter:cache]
 use = egg:swift#memcache
 memcache_servers = 127.0.0.1:{memcached}
-[filter:listing_formats]
-use = egg:swift#listing_formats
 [filter:bulk]
 use = egg:swift#bulk
 [filter:copy]

@@ -24,7 +24,7 @@ def log(small_logs: dict[str, Path]) -> Path:
 
 
 def _rehearse(log: Path, tmp_path: Path, store: str = "store") -> Rehearsal:
-    return rehearse(log, store=str(tmp_path / store), data_dir=tmp_path / "data")
+    return rehearse(log, store=str(tmp_path / store), data_dir=tmp_path / "data", stack=False)
 
 
 def _times(folder: Path) -> dict[str, int]:
@@ -58,7 +58,7 @@ def test_a_second_one_loads_no_heavy_library(log: Path, tmp_path: Path) -> None:
     _rehearse(log, tmp_path)
     code = (
         "import sys, matinee\n"
-        "rehearsal = matinee.rehearse(sys.argv[1], store=sys.argv[2], data_dir=sys.argv[3])\n"
+        "rehearsal = matinee.rehearse(sys.argv[1], store=sys.argv[2], data_dir=sys.argv[3], stack=False)\n"
         "assert not rehearsal.worked\n"
         "heavy = ('numba', 'numpy', 'pyarrow', 'matplotlib', 'openlineage', 'httpx')\n"
         "sys.exit(' '.join(name for name in heavy if name in sys.modules) or 0)\n"
@@ -127,16 +127,14 @@ def test_a_source_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "versions").exists()
 
 
-def test_the_embedded_store_is_started_and_stopped_by_itself(
+def test_the_stack_is_started_and_stopped_by_itself(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from matinee.stack.s3 import find_s3
-
     place = ["--data-dir", str(tmp_path / "data")]
     assert main(["rehearse", str(log), "--json", *place]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["worked"]
-    assert find_s3(tmp_path / "data" / "s3") is None
+    assert not matinee.status(data_dir=tmp_path / "data").running
 
     assert main(["rehearse", str(log), *place]) == 0
     out = capsys.readouterr().out
@@ -146,11 +144,11 @@ def test_the_embedded_store_is_started_and_stopped_by_itself(
     assert main(["versions", "list", "--json", *place]) == 0
     (version,) = json.loads(capsys.readouterr().out)
     assert (version["id"], version["latest"], version["rows"]) == (first["version"], True, 8)
-    assert find_s3(tmp_path / "data" / "s3") is None
+    assert not matinee.status(data_dir=tmp_path / "data").running
 
 
 def test_an_embedded_store_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
     assert not _has_a_place(tmp_path, None)
-    (tmp_path / "s3").mkdir()
+    (tmp_path / "s3_data").mkdir()
     assert _has_a_place(tmp_path, None)
     assert _has_a_place(tmp_path, "s3://elsewhere")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,10 @@ from matinee.schema.manifest import Manifest, version_id
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matinee.lineage import Recorder
+    from matinee.stack import Stack
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -61,6 +65,7 @@ def rehearse(
     store: str | None = None,
     endpoint: str | None = None,
     data_dir: str | Path = "matinee-data",
+    stack: bool = True,
     archives: str | Path | None = None,
     openlineage_url: str | None = None,
     progress: Progress | None = None,
@@ -70,9 +75,11 @@ def rehearse(
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
         memory_limit: of the transform: '1GB', '512MiB' or bytes; None is a quarter of what the process may use.
-        store: where to publish; None is the embedded S3 of `data_dir`, stopped at the end unless it was running.
+        store: where to publish; None is the S3 of the stack in `data_dir`.
         endpoint: of an s3:// store; keys come from the environment.
-        data_dir: where archives, versions, lineage, receipts and the embedded store are kept.
+        data_dir: where archives, versions, lineage, receipts and the stack's data are kept.
+        stack: start Postgres, S3 and MLflow of `data_dir` where they do not run, and stop them at the end; False does
+            without them, but for the S3 where no other store is named.
         archives: where fetched archives go; None is in `data_dir`.
         openlineage_url: a collector that is told of each stage, too.
         progress: told of every phase.
@@ -102,7 +109,8 @@ def rehearse(
         stages.transform(
             archive, out=folder, memory_limit=memory_limit, force=damaged, lineage=lineage, progress=progress
         )
-        receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
+        with _services(data_dir, progress, wanted=stack):
+            receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
         receipt.write(receipt_path)
     return Rehearsal(
         version=version,
@@ -118,6 +126,18 @@ def rehearse(
         endpoint=endpoint,
         data_dir=data_dir,
     )
+
+
+@contextmanager
+def _services(data_dir: Path, progress: Progress, *, wanted: bool) -> Iterator[Stack | None]:
+    """The services that a rehearsal writes to, unless it is to do without; one stack for all of its parts."""
+    if not wanted:
+        yield None
+        return
+    from matinee.stack import running  # noqa: PLC0415 - see _publish
+
+    with running(data_dir, ["s3", "postgres", "mlflow"], progress=progress) as stack:
+        yield stack
 
 
 def _publish(

@@ -47,7 +47,7 @@ def _service(service: Service, folders: Folders, state: StackState) -> Finding:
     check = f"service {name}"
     if service.is_healthy(state):
         return ok(check, f"{service.title} is well, port {next(iter(ports.values()))}")
-    if _runs(folders.run / f"{name}.json"):
+    if _runs(folders.process(name)):
         return problem(
             check, f"{service.title} runs, but does not answer", f"matinee logs {name}; matinee restart {name}"
         )

@@ -22,6 +22,7 @@ def rehearse(
     /,
     *,
     memory_limit: str | None = None,
+    stack: bool = True,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
 ) -> None:
@@ -30,6 +31,7 @@ def rehearse(
     Args:
         source: A catalogue name (see `matinee data list`), a path, a URL, or remote:path of rclone.
         memory_limit: Of the transform: 1GB, 512MiB and so on; by default a quarter of the memory.
+        stack: Use Postgres, S3 and MLflow of the data folder, started and stopped where they do not run.
         place: Where to publish.
         output: How to tell.
     """
@@ -39,6 +41,7 @@ def rehearse(
     rehearsal = walk(
         source,
         memory_limit=memory_limit or settings.memory_limit_bytes,
+        stack=stack,
         archives=settings.cache,
         openlineage_url=settings.openlineage_url,
         progress=output.progress(),

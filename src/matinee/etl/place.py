@@ -1,4 +1,4 @@
-"""Which store is meant: the one that is named, or the embedded S3 of a data folder, up for as long as it is needed."""
+"""Which store is meant: the one that is named, or the stack's S3 in a data folder, up for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Address:
 def place(store: str | None, endpoint: str | None, data_dir: str | Path, *, create: bool = False) -> Iterator[Address]:
     """The address of the store that `store` names; with None, of the embedded one of `data_dir`.
 
-    That one runs for as long as the block does, and is stopped at its end if it was started for it. `create` starts one
-    that has never been there; without it, that is an error, because a command that only looks should not leave a
-    service's folder behind.
+    That one is the S3 of the stack in `data_dir`. It runs for as long as the block does, and is stopped at its end
+    unless somebody else uses it or `matinee up` keeps it up. `create` starts one that has never been there; without
+    it, that is an error, because a command that only looks should not leave a service's folder behind.
 
     Raises:
         UsageError: no store is named and `data_dir` has no embedded one.
@@ -58,15 +58,14 @@ def place(store: str | None, endpoint: str | None, data_dir: str | Path, *, crea
     if store is not None:
         yield Address(store, endpoint)
         return
-    folder = embedded_folder(Path(data_dir))
-    if not create and not folder.is_dir():
+    if not create and not embedded_folder(Path(data_dir)).is_dir():
         raise UsageError(
             f"no store is named, and {data_dir} has no embedded one; pass --store, or run 'matinee rehearse' first"
         )
-    from matinee.stack.s3 import running_s3  # noqa: PLC0415 - only where the embedded store is meant
+    from matinee.stack import running  # noqa: PLC0415 - only where the embedded store is meant
 
-    with running_s3(folder, bucket=BUCKET) as s3:
-        yield Address(f"s3://{BUCKET}", s3.url, s3.access_key, s3.secret_key)
+    with running(data_dir, ["s3"]) as stack:
+        yield Address(f"s3://{BUCKET}", stack.s3.url, stack.s3.access_key, stack.s3.secret_key)
 
 
 @contextmanager
@@ -84,5 +83,8 @@ def open_place(store: str | None, endpoint: str | None, data_dir: str | Path) ->
 
 
 def embedded_folder(data_dir: Path) -> Path:
-    """Where the embedded store of `data_dir` keeps its bytes, keys and log."""
-    return data_dir / "s3"
+    """Where the embedded store of `data_dir` keeps its bytes: its place, or the old one until its next start."""
+    from matinee.stack.folders import Folders  # noqa: PLC0415 - see place
+
+    folders = Folders.of(data_dir)
+    return folders.old_s3 if folders.old_s3.is_dir() and not folders.s3.exists() else folders.s3

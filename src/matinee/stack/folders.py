@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Folders"]
 
+_USERS = "users"  # a file that is there to be locked
 _NEEDED_BYTES = 200_000_000  # an empty Postgres, MLflow's tables, SeaweedFS's first volumes, some log
 
 
@@ -56,6 +57,11 @@ class Folders:
         return self.root / "s3_data"
 
     @property
+    def old_s3(self) -> Path:
+        """Where Matinee kept the object store before it was a part of the stack."""
+        return self.root / "s3"
+
+    @property
     def jupyter(self) -> Path:
         """Notebooks."""
         return self.root / "jupyter"
@@ -63,6 +69,10 @@ class Folders:
     def log(self, service: str) -> Path:
         """The log of one service."""
         return self.logs / f"{service}.log"
+
+    def process(self, service: str) -> Path:
+        """Says which process a service was started as: `pid`, and `birth` as `matinee.processes` tells it."""
+        return self.run / f"{service}.process"
 
     def make(self) -> None:
         """Make what is missing, readable by its owner alone.
@@ -84,6 +94,27 @@ class Folders:
                 f"{self.root}: {free_bytes // 1_000_000} MB free, the stack needs {_NEEDED_BYTES // 1_000_000} MB to "
                 "start; free some, or choose another --data-dir"
             )
+
+    @contextlib.contextmanager
+    def using(self) -> Iterator[None]:
+        """For whoever needs the stack to stay up; many at a time."""
+        handle = os.open(self.run / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    def in_use(self) -> bool:
+        """Whether somebody needs the stack to stay up; asked under `changing`, or two who ask would see each other."""
+        handle = os.open(self.run / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ def main() -> None:
     supervisor = os.getppid()
     _tie(signal.SIGKILL, supervisor)
     record = {"pid": os.getpid(), "birth": birth_of(os.getpid())}  # both stay what they are when we become the service
-    (folders.run / f"{service.name}.process").write_text(json.dumps(record), encoding="utf-8")
+    folders.process(service.name).write_text(json.dumps(record), encoding="utf-8")
     try:
         _become(service, folders, supervisor)
     except MatineeError as error:

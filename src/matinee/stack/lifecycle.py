@@ -1,15 +1,13 @@
 """From nothing to a running stack and back: `up`, `down`, `restart`, and `running` for as long as a block needs it.
 
 `up` keeps services until `down`. `running` starts what is missing, and the last one who leaves stops what `up` did not
-ask for: each holds a shared lock on one file while it is inside, and whoever gets it alone knows that nobody else is.
+ask for. Who is killed inside cannot; `matinee.stack.watch` does it then.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from matinee.errors import UsageError
 from matinee.schema.progress import Progress, Silent
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Stack", "down", "restart", "running", "up"]
-
-_USERS: Final = "users"
 
 
 def up(
@@ -114,30 +110,21 @@ def running(
     """
     folders = Folders.of(data_dir)
     folders.make()
-    handle = os.open(folders.run / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        try:
+        with folders.using():
             with folders.changing():
                 stack = start(services, folders, listen=None, progress=progress or Silent())
             yield stack
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            with folders.changing():
-                _leave(folders, handle)
     finally:
-        os.close(handle)
+        with folders.changing():
+            if not folders.in_use():  # else somebody else is inside, and will do it
+                _stop_what_is_not_kept(folders)
 
 
-def _leave(folders: Folders, handle: int) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return  # somebody else is inside, and will do it
+def _stop_what_is_not_kept(folders: Folders) -> None:
     staying = kept(folders)
-    if staying:
-        stop(
-            [name for name, info in Supervisor(folders).states().items() if info.is_up and name not in staying], folders
-        )
-    else:
+    if not staying:
         stop_all(folders)
+        return
+    states = Supervisor(folders).states()
+    stop([name for name, info in states.items() if info.is_up and name not in staying], folders)

@@ -32,6 +32,7 @@ __all__ = [
     "enter",
     "environment",
     "initialise",
+    "is_alive",
     "is_healthy",
     "make_way",
     "programs",
@@ -155,6 +156,12 @@ def is_healthy(url: str, *, timeout_s: float = 2.0) -> bool:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.Error:
         return False
+
+
+def is_alive(port: int, *, host: str = "127.0.0.1", timeout_s: float = 5.0) -> bool:
+    """Whether a server answers at all, be it that it still recovers from a crash and lets nobody in."""
+    said = psycopg.pq.PGconn.ping(f"host={host} port={port} connect_timeout={round(timeout_s)}".encode())
+    return said in {psycopg.pq.Ping.OK, psycopg.pq.Ping.REJECT}
 
 
 def ensure_database(url: str, name: str) -> None:

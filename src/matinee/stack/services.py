@@ -42,6 +42,7 @@ class Service:
         prepare: makes its folder ready; fails with what its user can mend.
         program: what runs, once all that it needs is well.
         is_healthy: whether it does its work right now.
+        is_alive: whether it gives a sign of life, be it that it is still recovering.
         settle: makes what clients expect to find, once it is well.
         ports: its ports by the name that the state gives them.
         stop_signal, stop_patience_s: how it is asked to end, and how long it may take before it is killed.
@@ -54,6 +55,7 @@ class Service:
     prepare: Callable[[Folders, StackState], None]
     program: Callable[[Folders, StackState], Program]
     is_healthy: Callable[[StackState], bool]
+    is_alive: Callable[[StackState], bool]
     settle: Callable[[StackState], None]
     ports: Callable[[StackState], dict[str, int]]
     stop_signal: str
@@ -122,6 +124,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             prepare=lambda folders, state: s3.prepare(folders.s3, state.s3, state.s3_ports),
             program=_s3_program,
             is_healthy=lambda state: s3.is_healthy(state.s3),
+            is_alive=lambda state: s3.is_healthy(state.s3),
             settle=lambda state: s3.make_bucket(state.s3, BUCKET),
             ports=lambda state: asdict(state.s3_ports),
             stop_signal="TERM",
@@ -135,6 +138,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             prepare=lambda folders, state: postgres.initialise(folders.postgres, password=state.postgres_password),
             program=_postgres_program,
             is_healthy=lambda state: postgres.is_healthy(state.database_url("postgres")),
+            is_alive=lambda state: postgres.is_alive(state.postgres_port, host=state.host),
             settle=_postgres_settle,
             ports=lambda state: {"postgres_port": state.postgres_port},
             stop_signal=postgres.STOP_SIGNAL,
@@ -148,6 +152,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             prepare=_nothing,
             program=_mlflow_program,
             is_healthy=lambda state: mlflow.is_healthy(state.mlflow_url),
+            is_alive=lambda state: mlflow.is_healthy(state.mlflow_url),
             settle=_nothing,
             ports=lambda state: {"mlflow_port": state.mlflow_port},
             stop_signal="TERM",
@@ -161,6 +166,7 @@ SERVICES: Final[Mapping[str, Service]] = {
             prepare=lambda folders, _: jupyter.prepare(folders.jupyter),
             program=_jupyter_program,
             is_healthy=lambda state: jupyter.is_healthy(state.jupyter_url, state.jupyter_token),
+            is_alive=lambda state: jupyter.is_healthy(state.jupyter_url, state.jupyter_token),
             settle=_nothing,
             ports=lambda state: {"jupyter_port": state.jupyter_port},
             stop_signal="TERM",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import DiskFullError, ServiceError, UsageError
-from matinee.stack.endpoint import Endpoint, find_port, free_ports, is_free
+from matinee.stack.endpoint import Endpoint, find_port, free_ports, is_free, read_or_make
 from matinee.stack.state import LOOPBACK, StackState
 from matinee.stack.supervisor import Supervisor
 
@@ -82,7 +82,7 @@ def start(names: Iterable[str] | None, folders: Folders, *, listen: str | None, 
     _check_installed(name for service in wanted for name in service.imports)
     supervisor = Supervisor(folders)
     running = bool(supervisor.pid)
-    state = _with_listen(StackState.read(folders.state) or StackState.make(), listen, running=running)
+    state = _with_listen(StackState.read(folders.state) or _first_state(folders), listen, running=running)
     if not running:
         supervisor.start(SERVICES.values())
     state = _start(wanted, folders, state, supervisor, progress)
@@ -116,6 +116,20 @@ def _check_installed(names: Iterable[str]) -> None:
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise ServiceError(f"stack: {', '.join(missing)} is not installed; 'pip install matinee[stack]'")
+
+
+def _first_state(folders: Folders) -> StackState:
+    """New ports and credentials, but for the keys of a store that an older Matinee made: that store goes on."""
+    from matinee.stack.s3 import stop_s3  # noqa: PLC0415 - see start
+
+    state = StackState.make()
+    if folders.old_s3.is_dir() and not folders.s3.exists():
+        stop_s3(folders.old_s3)
+        folders.old_s3.rename(folders.s3)
+    if not (keys := folders.s3 / "endpoint.json").is_file():
+        return state
+    endpoint, _ = read_or_make(keys)
+    return replace(state, s3_access_key=endpoint.access_key, s3_secret_key=endpoint.secret_key)
 
 
 def _with_listen(state: StackState, listen: str | None, *, running: bool) -> StackState:

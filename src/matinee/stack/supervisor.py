@@ -34,6 +34,7 @@ NAME: Final = "supervisord"
 _CONFIG: Final = "supervisord.conf"
 _SOCKET: Final = "supervisor.sock"
 _PID: Final = "supervisord.pid"
+_WATCH: Final = "watch"
 _ANSWER_TIMEOUT_S: Final = 10.0
 _START_PATIENCE_S: Final = 20.0
 _STOP_PATIENCE_S: Final = 25.0
@@ -64,7 +65,8 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 _PROGRAM: Final = """
 [program:{name}]
 command = {command}
-autostart = false
+autostart = {autostart}
+priority = {priority}
 autorestart = true
 startsecs = 4
 startretries = 1000000
@@ -100,13 +102,15 @@ class Supervisor:
 
     @property
     def pid(self) -> int:
-        """Its process; 0 where it does not run."""
-        if not self._folders.run.is_dir():
-            return 0
+        """Its process; 0 where it does not run. One that is about to end is waited for."""
         try:
-            return int(self._ask("getPID"))
-        except (FileNotFoundError, ConnectionError):
-            return 0
+            pid = int(self._ask("getPID"))
+            if self._ask("getState")["statename"] == "RUNNING":
+                return pid
+            self._await_end(pid)
+        except (FileNotFoundError, ConnectionError, HTTPException):
+            pass
+        return 0
 
     def start(self, services: Iterable[Service]) -> None:
         """Start it, with no service started yet; what a killed one left is ended first.
@@ -134,17 +138,15 @@ class Supervisor:
         Raises:
             ServiceError: it does not end.
         """
-        pid = self.pid
-        if pid:
-            birth = birth_of(pid)
-            with contextlib.suppress(ConnectionError, HTTPException):
-                self._ask("shutdown")
-            deadline_s = time.monotonic() + _STOP_PATIENCE_S
-            while is_same(pid, birth):
-                if time.monotonic() > deadline_s:
-                    end(pid, patience_s=1)
-                time.sleep(_POLL_S)
+        if pid := self.pid:
+            self.ask_to_shut_down()
+            self._await_end(pid)
         self._end_leftovers()
+
+    def ask_to_shut_down(self) -> None:
+        """Have it stop all services and itself, and do not wait."""
+        with contextlib.suppress(ConnectionError, HTTPException):
+            self._ask("shutdown")
 
     def states(self) -> dict[str, ProcessInfo]:
         """Each service it knows; empty where it does not run."""
@@ -157,6 +159,7 @@ class Supervisor:
                 info["statename"], info["pid"] if info["statename"] != "STOPPED" else 0, info["start"]
             )
             for info in known
+            if info["name"] != _WATCH
         }
 
     def start_service(self, name: str) -> None:
@@ -195,9 +198,16 @@ class Supervisor:
             except PermissionError:
                 raise ServiceError(f"{self._folders.run}: the stack belongs to another user; run as that one") from None
 
+    def _await_end(self, pid: int) -> None:
+        birth, deadline_s = birth_of(pid), time.monotonic() + _STOP_PATIENCE_S
+        while is_same(pid, birth):
+            if time.monotonic() > deadline_s:
+                end(pid, patience_s=1)
+            time.sleep(_POLL_S)
+
     def _end_leftovers(self) -> None:
         """End services whose supervisor was killed: they end by themselves, and are helped where they do not."""
-        for record in self._folders.run.glob("*.process"):
+        for record in self._folders.run.glob(self._folders.process("*").name):
             try:
                 plain = json.loads(record.read_bytes())
                 pid, birth = int(plain["pid"]), str(plain["birth"])
@@ -252,16 +262,22 @@ def _configuration(services: Iterable[Service]) -> str:
     parts = [_HEAD.format(special=_SPECIAL, socket=_SOCKET)]
     if os.geteuid() == 0:
         parts[0] = parts[0].replace("nodaemon", "user = root\nnodaemon", 1)  # or it warns that it is
+    # Priorities: the watch is started first and stopped last.
+    parts.append(_program(_WATCH, ["matinee.stack.watch"], "true", 1, "TERM", 1))
     for service in services:
-        # supervisord takes the command apart as a shell does, after putting values in for %(name)s.
-        words = [sys.executable, "-P", "-m", "matinee.stack.launch", service.name]
-        command = shlex.join(words).replace("%", "%%")
-        parts.append(
-            _PROGRAM.format(
-                name=service.name,
-                command=command,
-                stop_signal=service.stop_signal,
-                stop_patience_s=service.stop_patience_s,
-            )
-        )
+        module = ["matinee.stack.launch", service.name]
+        parts.append(_program(service.name, module, "false", 2, service.stop_signal, service.stop_patience_s))
     return "".join(parts)
+
+
+def _program(name: str, module: list[str], autostart: str, priority: int, stop_signal: str, patience_s: int) -> str:
+    # supervisord takes the command apart as a shell does, after putting values in for %(name)s.
+    command = shlex.join([sys.executable, "-P", "-m", *module]).replace("%", "%%")
+    return _PROGRAM.format(
+        name=name,
+        command=command,
+        autostart=autostart,
+        priority=priority,
+        stop_signal=stop_signal,
+        stop_patience_s=patience_s,
+    )

@@ -16,25 +16,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Not looked up late like the others: a module of the package has the same name, and whoever imports that module first
-# must not change what `matinee.rehearse` means. It is light itself.
+# Not looked up late like the others: modules of the package have the same names, and whoever imports such a module
+# first must not change what `matinee.rehearse` means. They are light themselves.
+from matinee.register import register
 from matinee.rehearse import rehearse
 
 if TYPE_CHECKING:
+    from matinee import cloud
     from matinee.checkup.doctor import doctor
     from matinee.etl import data, versions
     from matinee.etl.stages import extract, load, transform
     from matinee.etl.tracing import trace
     from matinee.etl.versions import mount, unmount
+    from matinee.stack.backup import backup
     from matinee.stack.credentials import credentials
     from matinee.stack.lifecycle import down, restart, up
     from matinee.stack.logs import logs
+    from matinee.stack.restore import restore
     from matinee.stack.status import status
+    from matinee.store import remotes as stores
 
     __version__: str
 
 __all__ = [
     "__version__",
+    "backup",
+    "cloud",
     "credentials",
     "data",
     "doctor",
@@ -43,9 +50,12 @@ __all__ = [
     "load",
     "logs",
     "mount",
+    "register",
     "rehearse",
     "restart",
+    "restore",
     "status",
+    "stores",
     "trace",
     "transform",
     "unmount",
@@ -55,6 +65,8 @@ __all__ = [
 
 # Public name -> its module, and the name there; an empty name is the module itself.
 _PLACES = {
+    "backup": ("matinee.stack.backup", "backup"),
+    "cloud": ("matinee.cloud", ""),
     "credentials": ("matinee.stack.credentials", "credentials"),
     "data": ("matinee.etl.data", ""),
     "doctor": ("matinee.checkup.doctor", "doctor"),
@@ -64,7 +76,9 @@ _PLACES = {
     "logs": ("matinee.stack.logs", "logs"),
     "mount": ("matinee.etl.versions", "mount"),
     "restart": ("matinee.stack.lifecycle", "restart"),
+    "restore": ("matinee.stack.restore", "restore"),
     "status": ("matinee.stack.status", "status"),
+    "stores": ("matinee.store.remotes", ""),
     "trace": ("matinee.etl.tracing", "trace"),
     "transform": ("matinee.etl.stages", "transform"),
     "unmount": ("matinee.etl.versions", "unmount"),

@@ -16,12 +16,14 @@ MatineeError
 ├── StoreError                  the object store, or the transfer tool in front of it
 │   ├── StoreUnreachableError   it does not answer
 │   └── StoreDeniedError        it answers, and says no
+│       └── StoreCredentialError    it does not take the key, secret or token
 ├── CloudError                  the OpenStack cloud, or what was asked of it
 │   ├── CloudUnreachableError   it does not answer, or broke off
 │   ├── CloudDeniedError        it answers, and says no: the credential, a right, a quota
 │   └── CloudConflictError      what is there is somebody else's, or there twice
 ├── DiskFullError               no space left, with the place and what was needed
 ├── ServiceError                a service of the stack does not start or stay up
+├── BackupError                 a backup is damaged or none of ours, or does not come back as it was
 ├── DatabaseError               Postgres does not answer or refuses, or its tables are of a newer Matinee
 ├── TrackingError               MLflow does not answer, or refuses
 └── LineageError                the chain has a gap or a changed byte
@@ -30,6 +32,7 @@ MatineeError
 from __future__ import annotations
 
 __all__ = [
+    "BackupError",
     "CloudConflictError",
     "CloudDeniedError",
     "CloudError",
@@ -45,6 +48,7 @@ __all__ = [
     "SourceError",
     "SourceFormatError",
     "SourceNotFoundError",
+    "StoreCredentialError",
     "StoreDeniedError",
     "StoreError",
     "StoreUnreachableError",
@@ -142,12 +146,20 @@ class CloudConflictError(CloudError):
     """What is there is somebody else's, or there twice."""
 
 
+class StoreCredentialError(StoreDeniedError):
+    """The store does not take the key, secret or token."""
+
+
 class DiskFullError(MatineeError):
     """No space left on a device; nothing half-written stays visible."""
 
 
 class ServiceError(MatineeError):
     """A service of the stack does not start or stay up."""
+
+
+class BackupError(MatineeError):
+    """A backup is damaged or none of ours, or does not come back as it was."""
 
 
 class DatabaseError(MatineeError):

@@ -37,7 +37,9 @@ class Command:
 _ENDLESS = 10_000  # columns
 
 GROUPS = {
+    "cloud": "A server in an OpenStack cloud, on a volume that outlives it.",
     "data": "The catalogue of known logs.",
+    "store": "Remote stores by name: add, check, list, remove.",
     "versions": "Versions in a store: list, show, publish, verify, pull, roll back, collect.",
 }
 
@@ -124,6 +126,16 @@ COMMANDS = (
         "load",
     ),
     Command(
+        "register",
+        "matinee.cli.register:register",
+        "Check a version, put its users and items into Postgres, and log it in MLflow.",
+        (
+            "matinee register versions/ml-100k",
+            "matinee register versions/ml-100k --location s3://matinee/ml-100k/versions/0123456789abcdef",
+        ),
+        "register",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",
@@ -173,6 +185,38 @@ COMMANDS = (
         "versions.gc",
     ),
     Command(
+        "store add",
+        "matinee.cli.store:add",
+        "Add a remote store to rclone's configuration, and check it.",
+        (
+            "matinee store add chi_tacc:matinee --type swift --cloud chi_tacc",
+            "matinee store add lab:ratings --type s3 --endpoint https://s3.example.org --key-id AKEXAMPLE",
+            "matinee store add chi_tacc",
+        ),
+        "stores.add",
+    ),
+    Command(
+        "store check",
+        "matinee.cli.store:check",
+        "Prove that a store can be listed, written, read, replaced and deleted in; leave nothing behind.",
+        ("matinee store check chi_tacc:matinee", "matinee store check s3://ratings --endpoint https://s3.example.org"),
+        "stores.check",
+    ),
+    Command(
+        "store list",
+        "matinee.cli.store:list_",
+        "List the remote stores that rclone knows by name; no secrets.",
+        ("matinee store list", "matinee store list --json"),
+        "stores.list",
+    ),
+    Command(
+        "store remove",
+        "matinee.cli.store:remove",
+        "Take a remote out of rclone's configuration; what lies in the store stays there.",
+        ("matinee store remove chi_tacc",),
+        "stores.remove",
+    ),
+    Command(
         "mount",
         "matinee.cli.mount:mount",
         "Show a published version as a read-only folder.",
@@ -194,11 +238,71 @@ COMMANDS = (
         "trace",
     ),
     Command(
+        "backup",
+        "matinee.cli.backup:backup",
+        "Write databases, buckets, notebooks, lineage and credentials of the stack to one file, while it runs.",
+        ("matinee backup monday.tar", "matinee backup /srv/monday.tar --data-dir /mnt/block"),
+        "backup",
+    ),
+    Command(
+        "restore",
+        "matinee.cli.backup:restore",
+        "Bring a backup back into a fresh data folder, checked byte by byte.",
+        ("matinee restore monday.tar --data-dir matinee-restored",),
+        "restore",
+    ),
+    Command(
         "doctor",
         "matinee.cli.doctor:doctor",
         "Look at everything that Matinee needs on this machine, and say what to do.",
         ("matinee doctor", "matinee doctor --online --json"),
         "doctor",
+    ),
+    Command(
+        "cloud plan",
+        "matinee.cli.cloud:plan",
+        "Show what `matinee cloud up` would make in the cloud; changes nothing.",
+        ("matinee cloud plan", "matinee cloud plan --json"),
+        "cloud.plan",
+    ),
+    Command(
+        "cloud up",
+        "matinee.cli.cloud:up",
+        "Make server, volume, container and address where they are missing; start the stack there.",
+        ("matinee cloud up", "matinee cloud up --yes"),
+        "cloud.up",
+    ),
+    Command(
+        "cloud status",
+        "matinee.cli.cloud:status",
+        "Tell what there is in the cloud, and whether the server answers.",
+        ("matinee cloud status", "matinee cloud status --json"),
+        "cloud.status",
+    ),
+    Command(
+        "cloud ssh",
+        "matinee.cli.cloud:ssh",
+        "Log in to the server, or run a command there.",
+        ("matinee cloud ssh", "matinee cloud ssh -- matinee status"),
+        "cloud.ssh",
+    ),
+    Command(
+        "cloud tunnel",
+        "matinee.cli.cloud:tunnel",
+        "Lead the server's Postgres, S3, MLflow and JupyterLab to ports of this machine.",
+        ("matinee cloud tunnel",),
+        "cloud.tunnel",
+    ),
+    Command(
+        "cloud down",
+        "matinee.cli.cloud:down",
+        "Remove the server; volume and container stay with all that is on them.",
+        (
+            "matinee cloud down",
+            "matinee cloud down --dry-run",
+            "matinee cloud down --delete-volume matinee --delete-container matinee",
+        ),
+        "cloud.down",
     ),
 )
 

@@ -14,6 +14,7 @@ Wherever a function takes a `version`, it takes one of these texts:
     ml-100k@0123456789abcdef   the same inside one data set
 """
 
+from matinee.store.check import check
 from matinee.store.collect import gc
 from matinee.store.connection import Store, open_store
 from matinee.store.files import StoredFiles
@@ -23,6 +24,7 @@ from matinee.store.mount import mount, unmount
 from matinee.store.publish import publish
 from matinee.store.pull import pull
 from matinee.store.records import (
+    Checked,
     Collected,
     Incomplete,
     Mounted,
@@ -30,6 +32,7 @@ from matinee.store.records import (
     Pulled,
     RolledBack,
     Shown,
+    Step,
     StoredVersion,
     Verified,
 )
@@ -37,6 +40,7 @@ from matinee.store.rollback import rollback
 from matinee.store.verify import verify
 
 __all__ = [
+    "Checked",
     "Collected",
     "Incomplete",
     "Location",
@@ -45,10 +49,12 @@ __all__ = [
     "Pulled",
     "RolledBack",
     "Shown",
+    "Step",
     "Store",
     "StoredFiles",
     "StoredVersion",
     "Verified",
+    "check",
     "gc",
     "list_versions",
     "mount",

@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from matinee.errors import DiskFullError, MatineeError, StoreDeniedError, StoreError, StoreUnreachableError
+from matinee.errors import (
+    DiskFullError,
+    MatineeError,
+    StoreCredentialError,
+    StoreDeniedError,
+    StoreError,
+    StoreUnreachableError,
+)
 
 __all__ = ["failure", "is_missing"]
 
@@ -67,31 +74,31 @@ _KINDS: Final = (
         ("requesttimetooskewed", "requestexpired", "request time and the server's time"),
     ),
     _Kind(
-        StoreDeniedError,
+        StoreCredentialError,
         "refused",
         "check the keys: the secret is not that of this access key",
         ("signaturedoesnotmatch",),
     ),
     _Kind(
-        StoreDeniedError,
+        StoreCredentialError,
         "refused",
         "check the keys: the store knows no such access key",
         ("invalidaccesskeyid",),
     ),
     _Kind(
-        StoreDeniedError,
+        StoreCredentialError,
         "refused",
         "check the keys: the session's token is none of theirs, or has expired; get a new one",
         ("expiredtoken", "invalidtoken"),
     ),
     _Kind(
-        StoreDeniedError,
+        StoreCredentialError,
         "refused",
         "check the credential: its id and secret do not belong together, or it was deleted, or has expired",
         ("authorization failed", "unauthorized", "statuscode: 401", "handshake failed: ssh: unable to authenticate"),
     ),
     _Kind(
-        StoreDeniedError,
+        StoreCredentialError,
         "refused",
         "Keystone knows no such credential (deleted, or its id mistyped), or its address is not one that ends in /v3",
         ("http error: 404",),

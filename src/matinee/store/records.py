@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from matinee.schema.manifest import Manifest
 
 __all__ = [
+    "Added",
+    "Checked",
     "Collected",
     "Incomplete",
     "Mounted",
     "Published",
     "Pulled",
+    "Remote",
     "RolledBack",
     "Shown",
+    "Step",
     "StoredVersion",
     "Verified",
 ]
@@ -174,3 +178,64 @@ class Mounted:
     directory: Path
     pid: int
     unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that `check` tried.
+
+    Attributes:
+        name: what, in a word or two.
+        result: 'ok'; 'failed'; 'not tried', as something before it failed; 'not offered', and Matinee does without.
+        detail: what was seen, or what is wrong and what to do about it.
+    """
+
+    name: str
+    result: Literal["ok", "failed", "not tried", "not offered"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found.
+
+    Attributes:
+        store: its address, without credentials.
+        kind: what answers there: 'S3', 'Swift', 'Local', ... as rclone calls it; empty where nothing does.
+        steps: in the order in which they were tried.
+        ok: none has failed.
+    """
+
+    store: str
+    kind: str
+    steps: tuple[Step, ...]
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A remote of rclone's configuration: its name, its type, and the address in it, if it has one; no secrets."""
+
+    name: str
+    type: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `add` did.
+
+    Attributes:
+        name, type: of the remote.
+        config: rclone's configuration file.
+        settings: of the remote, each secret replaced by '***'.
+        written: it was written just now; False where it was there already, and with `dry_run`.
+        checked: what the check found; None without one.
+    """
+
+    name: str
+    type: str
+    config: Path
+    settings: dict[str, str]
+    written: bool
+    checked: Checked | None

@@ -111,11 +111,11 @@ def _selections(
 
 
 class _Lane:
-    """A writer on a thread of its own, at most one part ahead of it."""
+    """A writer on a thread of its own, with at most two parts waiting for it."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._parts: queue.Queue[tuple[object, ...] | None] = queue.Queue(maxsize=1)
+        self._parts: queue.Queue[tuple[object, ...] | None] = queue.Queue(maxsize=2)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -149,7 +149,7 @@ class _Lane:
 
 def ahead(batches: Generator[Batch]) -> Generator[Batch]:
     """The same batches, each made on another thread while the one before is in use."""
-    made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=1)
+    made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
     stopped = threading.Event()
 
     def make() -> None:

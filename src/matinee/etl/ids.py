@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 from numba import njit
 
 from matinee.errors import SourceFormatError
 from matinee.etl.interner import Interner
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 __all__ = ["DenseIds", "RawIds"]
@@ -56,6 +56,8 @@ class RawIds:
 
     def raw(self, codes: NDArray[np.uint32]) -> pa.Array:
         """The raw ids of these codes, as int64 or string."""
+        import pyarrow as pa  # noqa: PLC0415 - it takes as long to load as a small log does to read
+
         if self.integer:
             raw = codes.astype(np.int64)
             odd = np.flatnonzero(codes >= _INTERNED)

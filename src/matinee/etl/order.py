@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from matinee.etl.spill import Events, Spill, bucket_of_times, pack
+from matinee.etl.spill import Events, NarrowPart, Spill, TimeBuckets, pack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -24,6 +24,8 @@ __all__ = ["Batch", "Room", "in_order", "quantile_bounds", "shuffle_ties"]
 
 _SMALL_TIE = 32  # up to here, comparing all pairs is quicker than a table
 _SAMPLES_PER_BUCKET = 64
+_BATCH_EVENTS = 1 << 17  # of the buckets that are sorted and handed on together
+_DIGIT_BITS = 11  # of a radix sort's pass: its 2048 counts fit the first-level cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,26 @@ class Batch:
 
 def in_order(spill: Spill, room: Room) -> Generator[Batch]:
     """All events of a spill by time, ties in input order, exact repeats left out; the spill can be read again."""
-    for bucket in range(spill.buckets):
-        if spill.counts[bucket] <= room.bucket_events:
-            if spill.counts[bucket]:
-                yield _without_repeats(_sorted(spill.bucket(bucket)))
-        else:
-            yield from _large_bucket(spill, bucket, room)
+    for first, last in _groups(spill.counts, min(_BATCH_EVENTS, room.bucket_events)):
+        if spill.counts[first] > room.bucket_events:
+            yield from _large_bucket(spill, first, room)
+            continue
+        packed = spill.narrow_part(first, last)
+        yield _without_repeats(_sorted(spill.part(first, last)) if packed is None else _sorted_packed(packed))
+
+
+def _groups(counts: NDArray[np.int64], most: int) -> Generator[tuple[int, int]]:
+    """Consecutive buckets first..last-1 with at most that many events, or one with more; empty ones are left out."""
+    first, total = 0, 0
+    for bucket, count in enumerate(counts.tolist()):
+        if total and total + count > most:
+            yield first, bucket
+            first, total = bucket, 0
+        if not total:
+            first = bucket
+        total += count
+    if total:
+        yield first, counts.size
 
 
 def shuffle_ties(batches: Iterable[Batch], seed: int, room: Room) -> Generator[Batch]:
@@ -115,11 +131,11 @@ def _large_bucket(spill: Spill, bucket: int, room: Room) -> Generator[Batch]:
     middle = int(bounds[bounds.size // 2]) if bounds.size else low
     extra = [middle] if middle > low else []
     extra += [middle + 1] if middle < high else []
-    bounds = np.unique(np.concatenate([bounds, np.array(extra, np.int64)]))
-    finer = Spill(bounds.size + 1, room.folder, room.memory_bytes)
+    buckets = TimeBuckets(np.unique(np.concatenate([bounds, np.array(extra, np.int64)])))
+    finer = Spill(buckets, room.folder, room.memory_bytes)
     try:
         for piece in spill.pieces(bucket, room.bucket_events):
-            finer.append(pack(piece, bucket_of_times(piece.time, bounds), bounds.size + 1))
+            finer.append(pack(piece, buckets.of(piece.time), buckets.count))
         yield from in_order(finer, room)
     finally:
         finer.close()
@@ -157,13 +173,98 @@ def _by_key(large: Spill, time: int, room: Room) -> Generator[Batch]:
         if not large.counts[bucket]:
             continue
         if large.counts[bucket] <= room.bucket_events:
-            batches: Iterable[Batch] = [Batch(_sorted(large.bucket(bucket)))]
+            batches: Iterable[Batch] = [Batch(_sorted(large.part(bucket, bucket + 1)))]
         else:
             batches = _large_bucket(large, bucket, room)
         for batch in batches:
             events = replace(batch.events, time=np.full(len(batch.events), time, np.int64))
             yield Batch(events, 0, of_one_tie=True)
     large.close()
+
+
+def _sorted_packed(part: NarrowPart) -> Events:
+    """Unpacked and sorted by time, stably, one bucket after the other."""
+    counts = (part.starts[:, 1:] - part.starts[:, :-1]).sum(axis=0)
+    passes = (int((part.high - part.low).max()).bit_length() + _DIGIT_BITS - 1) // _DIGIT_BITS
+    most = int(counts.max())
+    events = Events.empty(int(counts.sum()))
+    _sort_packed(
+        part.words, part.starts, part.bases, part.codes, part.ratings, part.low, max(1, passes),
+        np.empty(3 * most, np.uint32), np.empty((2, most), np.uint64),
+        events.user, events.item, events.rating, events.time,
+    )  # fmt: skip
+    return events
+
+
+@njit(nogil=True, cache=True)
+def _sort_packed(
+    words: NDArray[np.uint32],
+    starts: NDArray[np.int64],
+    bases: NDArray[np.int64],
+    codes: NDArray[np.uint8],
+    ratings: NDArray[np.float64],
+    low: NDArray[np.int64],
+    passes: int,
+    local: NDArray[np.uint32],
+    pairs: NDArray[np.uint64],
+    user: NDArray[np.uint32],
+    item: NDArray[np.uint32],
+    rating: NDArray[np.float64],
+    time: NDArray[np.int64],
+) -> None:
+    """A bucket at a time, small enough for a core's cache: collect its events, sort (time, place), unpack in order."""
+    counts = np.empty((3, 2048), np.int32)
+    out = 0
+    for bucket in range(low.size):
+        counts[:] = 0
+        size = np.uint64(0)
+        for run in range(starts.shape[0]):
+            distance = np.uint32(bases[run] - low[bucket])  # modulo 2^32, as the sum below
+            for at in range(np.uint64(starts[run, bucket]), np.uint64(starts[run, bucket + 1])):
+                word = np.uint64(3) * np.uint64(at)
+                to = np.uint64(3) * size
+                second = words[word + np.uint64(1)]
+                since = np.uint32(words[word + np.uint64(2)] + distance)
+                local[to] = words[word]
+                local[to + np.uint64(1)] = (second & np.uint32(0xFFFFFFC0)) | np.uint32(
+                    codes[run, second & np.uint32(63)]
+                )
+                local[to + np.uint64(2)] = since
+                counts[0, since & np.uint32(2047)] += 1
+                if passes > 1:
+                    counts[1, (since >> np.uint32(11)) & np.uint32(2047)] += 1
+                if passes > 2:
+                    counts[2, since >> np.uint32(22)] += 1
+                size += np.uint64(1)
+        for digit in range(passes):
+            total = np.int32(0)
+            for value in range(2048):
+                count = counts[digit, value]
+                counts[digit, value] = total
+                total += count
+        for place in range(size):
+            since = local[np.uint64(3) * place + np.uint64(2)]
+            value = since & np.uint32(2047)
+            pairs[0, np.uint64(counts[0, value])] = (np.uint64(since) << np.uint64(32)) | np.uint64(place)
+            counts[0, value] += np.int32(1)
+        for digit in range(1, passes):
+            shift = np.uint64(32 + 11 * digit)
+            source = pairs[(digit + 1) & 1]
+            target = pairs[digit & 1]
+            for place in range(size):
+                pair = source[place]
+                value = (pair >> shift) & np.uint64(2047)
+                target[np.uint64(counts[digit, value])] = pair
+                counts[digit, value] += np.int32(1)
+        ordered = pairs[(passes + 1) & 1]
+        for place in range(size):
+            at = np.uint64(3) * (ordered[place] & np.uint64(0xFFFFFFFF))
+            second = local[at + np.uint64(1)]
+            user[out] = local[at]
+            item[out] = second >> np.uint32(6)
+            rating[out] = ratings[second & np.uint32(63)]
+            time[out] = low[bucket] + np.int64(local[at + np.uint64(2)])
+            out += 1
 
 
 def _sorted(events: Events) -> Events:

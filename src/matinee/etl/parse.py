@@ -16,14 +16,16 @@ from numba import njit
 from matinee.etl.dialect import MAX_LINE_BYTES
 from matinee.etl.interner import LENGTH_BITS
 from matinee.etl.rows import Columns, Rejected, read_row
+from matinee.etl.swar import SLACK_BYTES, eight_bytes, leading_digits, number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Parsed", "Reject", "Scratch", "is_compiled", "parse_chunk"]
+__all__ = ["MOST_RATINGS", "Parsed", "Reject", "Scratch", "is_compiled", "parse_chunk"]
 
-_ROLES = ("user", "item", "rating", "time")
+MOST_RATINGS = 64  # distinct ratings of a chunk up to which they are kept as codes of one byte
 _TEN_TO_THE = np.array([float(10**power) for power in range(16)])
+_WHOLE_TEN_TO_THE = np.array([10**power for power in range(9)], np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Parsed:
         lines: physical lines.
         rows: non-blank ones.
         user, item: integer ids, or for string ids a span (`Interner`) into the chunk's text.
-        rating: NaN where there is none.
+        codes: which of `ratings` each row has; None where there are too many different ones, and `plain_ratings` holds
+            them.
+        ratings: (distinct,) NaN stands for none.
         time: Unix seconds.
         texts: (row, role, id) for the string ids that do not lie in the chunk as they are (quoted ones, say).
         rejects: the other rows.
@@ -54,17 +58,25 @@ class Parsed:
     rows: int
     user: NDArray[np.int64]
     item: NDArray[np.int64]
-    rating: NDArray[np.float64]
+    codes: NDArray[np.uint8] | None
+    ratings: NDArray[np.float64]
+    plain_ratings: NDArray[np.float64]
     time: NDArray[np.int64]
     texts: list[tuple[int, str, bytes]]
     rejects: list[Reject]
     too_long: int
+
+    @property
+    def rating(self) -> NDArray[np.float64]:
+        """The rating of each row."""
+        return self.plain_ratings if self.codes is None else self.ratings[self.codes]
 
 
 class Scratch:
     """The arrays that one worker parses into, chunk after chunk; they grow to the largest chunk."""
 
     def __init__(self) -> None:
+        self.coded = True  # ratings as codes, until a chunk has too many of them
         self.resize(1024)
 
     def resize(self, rows: int) -> None:
@@ -72,31 +84,98 @@ class Scratch:
         self.size = rows
         self.user = np.empty(rows, np.int64)
         self.item = np.empty(rows, np.int64)
-        self.rating = np.empty(rows, np.float64)
+        self.codes = np.empty(rows if self.coded else 0, np.uint8)
+        self.rating = np.empty(0 if self.coded else rows, np.float64)
         self.time = np.empty(rows, np.int64)
 
 
-def parse_chunk(text: NDArray[np.uint8], columns: Columns, scratch: Scratch) -> Parsed:
-    """Read a chunk of whole lines (the last may lack its end)."""
+class _Ratings:
+    """The distinct ratings of a chunk in order of appearance; `found` of `values` are in use."""
+
+    def __init__(self) -> None:
+        self.values = np.empty(MOST_RATINGS, np.float64)
+        self.found = 0
+
+    def code(self, rating: float) -> int:
+        """The code of a rating, a new one for a new rating; -1 where there is no room for it."""
+        known = self.values[: self.found]
+        same = np.flatnonzero((known == rating) | (np.isnan(known) & np.isnan(rating)))
+        if same.size:
+            return int(same[0])
+        if self.found == MOST_RATINGS:
+            return -1
+        self.values[self.found] = rating
+        self.found += 1
+        return self.found - 1
+
+
+def parse_chunk(text: NDArray[np.uint8], size: int, columns: Columns, scratch: Scratch) -> Parsed:
+    """Read the whole lines that the first `size` bytes are (the last may lack its end).
+
+    `text` must have SLACK_BYTES more than that, which are overwritten.
+    """
+    text[size : size + SLACK_BYTES] = ord("\n")
     plan = _plan(columns)
     slow = np.empty((64, 4), np.int64)
+    ratings = _Ratings()
     while True:
-        lines, rows, slow_rows, too_long = _parse(
-            text, *plan, columns.time_divisor, scratch.user, scratch.item, scratch.rating, scratch.time, slow
-        )
+        lines, rows, slow_rows, too_long, ratings.found = _parse(
+            text, size, *plan, columns.time_divisor,
+            scratch.user, scratch.item, scratch.codes, scratch.rating, scratch.time, slow, ratings.values,
+        )  # fmt: skip
+        if ratings.found < 0:
+            scratch.coded = False
+            scratch.resize(scratch.size)
+            continue
         if rows <= scratch.size and slow_rows <= slow.shape[0]:
             break
-        # Both counts are exact even where there was no room, so that a second pass always suffices.
+        # Both counts are exact even where there was no room, so that another pass suffices.
         if rows > scratch.size:
             scratch.resize(rows + rows // 8)
         if slow_rows > slow.shape[0]:
             slow = np.empty((slow_rows, 4), np.int64)
-    user, item = scratch.user[:rows], scratch.item[:rows]
-    rating, time = scratch.rating[:rows], scratch.time[:rows]
+    read = _read_slowly(text, slow[:slow_rows], columns, scratch, ratings)
+    if read is None:  # too many different ratings for codes after all
+        scratch.coded = False
+        scratch.resize(scratch.size)
+        return parse_chunk(text, size, columns, scratch)
+    texts, rejects, dropped = read
+    kept = _kept(rows, dropped)
+    return Parsed(
+        lines=lines,
+        rows=rows,
+        user=scratch.user[:rows][kept],
+        item=scratch.item[:rows][kept],
+        codes=scratch.codes[:rows][kept] if scratch.coded else None,
+        ratings=ratings.values[: ratings.found].copy(),
+        plain_ratings=scratch.rating if scratch.coded else scratch.rating[:rows][kept],
+        time=scratch.time[:rows][kept],
+        texts=texts,
+        rejects=rejects,
+        too_long=too_long,
+    )
+
+
+def _kept(rows: int, dropped: list[int]) -> slice | NDArray[np.bool_]:
+    """What selects the rows that were not dropped; all of them without a copy."""
+    if not dropped:
+        return slice(None)
+    keep = np.ones(rows, np.bool_)
+    keep[dropped] = False
+    return keep
+
+
+def _read_slowly(
+    text: NDArray[np.uint8], slow: NDArray[np.int64], columns: Columns, scratch: Scratch, ratings: _Ratings
+) -> tuple[list[tuple[int, str, bytes]], list[Reject], list[int]] | None:
+    """The rows that the kernel left: strings apart from the text, rejects, and which rows are none.
+
+    None where a rating has no code.
+    """
     texts: list[tuple[int, str, bytes]] = []
     rejects: list[Reject] = []
     dropped: list[int] = []
-    for row, start, end, line_number in slow[:slow_rows].tolist():
+    for row, start, end, line_number in slow.tolist():
         line = text[start:end].tobytes()
         try:
             found = read_row(line, columns)
@@ -104,18 +183,21 @@ def parse_chunk(text: NDArray[np.uint8], columns: Columns, scratch: Scratch) -> 
             rejects.append(Reject(line_number, str(rejected), line))
             dropped.append(row)
             continue
-        rating[row], time[row] = found.rating, found.time
-        for role, value, target in (("user", found.user, user), ("item", found.item, item)):
+        scratch.time[row] = found.time
+        if scratch.coded:
+            code = ratings.code(found.rating)
+            if code < 0:
+                return None
+            scratch.codes[row] = code
+        else:
+            scratch.rating[row] = found.rating
+        for role, value, target in (("user", found.user, scratch.user), ("item", found.item, scratch.item)):
             if isinstance(value, bytes):
                 target[row] = 0
                 texts.append((row - len(dropped), role, value))
             else:
                 target[row] = value
-    if dropped:
-        keep = np.ones(rows, np.bool_)
-        keep[dropped] = False
-        user, item, rating, time = user[keep], item[keep], rating[keep], time[keep]
-    return Parsed(lines, rows, user, item, rating, time, texts, rejects, too_long)
+    return texts, rejects, dropped
 
 
 def is_compiled() -> bool:
@@ -146,6 +228,7 @@ def _plan(columns: Columns) -> tuple[NDArray[np.int8], int, int, bool]:
 @njit(nogil=True, cache=True)
 def _parse(
     text: NDArray[np.uint8],
+    end: int,
     roles: NDArray[np.int8],
     separator: int,
     separator2: int,
@@ -153,24 +236,36 @@ def _parse(
     divisor: int,
     user: NDArray[np.int64],
     item: NDArray[np.int64],
+    codes: NDArray[np.uint8],
     rating: NDArray[np.float64],
     time: NDArray[np.int64],
     slow: NDArray[np.int64],
-) -> tuple[int, int, int, int]:
-    """Lines, rows, rows left to the slow reader, and the first line that is too long (or -1)."""
-    end = text.size
+    ratings: NDArray[np.float64],
+) -> tuple[int, int, int, int, int]:
+    """Lines, rows, rows left to the slow reader, the first line that is too long (or -1), and distinct ratings.
+
+    The last is -1 where ratings were to be coded and are too many. Line ends follow the text, so that no run of digits
+    leaves it and a byte at `end` is neither a digit nor a separator.
+    """
     at = 0
     lines = 0
     rows = 0
     slow_rows = 0
     room = user.size
     needed = roles.size
+    coded = rating.size == 0
+    short_codes = np.full(100, -1, np.int16)  # of ratings with one digit before the point and at most one behind it
+    found = 0
+    if coded and not np.any(roles == 3):
+        ratings[0] = np.nan
+        found = 1
     while at < end:
         line_start = at
         ok = not all_slow
         row_user = np.int64(0)
         row_item = np.int64(0)
         row_rating = np.nan
+        row_code = 0
         row_time = np.int64(0)
         field = 0
         while ok and field < needed:
@@ -180,57 +275,80 @@ def _parse(
                 while at < end and text[at] != separator and text[at] != 10 and text[at] != 34:
                     at += 1
             elif role <= 2 or role == 4:
-                negative = at < end and text[at] == 45
+                word = eight_bytes(text, at)
+                digits = leading_digits(word)
+                negative = bool(digits == 0 and text[at] == 45)
                 if negative:
                     at += 1
-                first_digit = at
-                value = np.int64(0)
-                while at < end and text[at] >= 48 and text[at] <= 57:
-                    value = value * 10 + np.int64(text[at] - 48)
-                    at += 1
-                digits = at - first_digit
-                ok = 1 <= digits <= 18
-                value = -value if negative else value
-                if role == 4 and at < end and text[at] == 46:
-                    at += 1
-                    fraction = False
-                    while at < end and text[at] >= 48 and text[at] <= 57:
-                        fraction = fraction or text[at] != 48
+                    word = eight_bytes(text, at)
+                    digits = leading_digits(word)
+                ok = bool(digits > 0)
+                if ok:
+                    value = np.int64(number(word, digits))
+                    at += int(digits)
+                    if digits == 8:
+                        word = eight_bytes(text, at)
+                        digits = leading_digits(word)
+                        if digits > 0:
+                            value = value * np.int64(_WHOLE_TEN_TO_THE[digits]) + np.int64(number(word, digits))
+                            at += int(digits)
+                            if digits == 8:
+                                word = eight_bytes(text, at)
+                                digits = leading_digits(word)
+                                ok = bool(digits <= 2)
+                                if ok and digits > 0:
+                                    value = value * np.int64(_WHOLE_TEN_TO_THE[digits]) + np.int64(number(word, digits))
+                                    at += int(digits)
+                    value = -value if negative else value
+                    if role == 4 and text[at] == 46:
                         at += 1
-                    if negative and fraction:
-                        value -= 1  # rounded down
-                if role == 1:
-                    row_user = value
-                elif role == 2:
-                    row_item = value
-                else:
-                    row_time = value // divisor if divisor != 1 else value
+                        fraction = False
+                        while text[at] >= 48 and text[at] <= 57:
+                            fraction = fraction or text[at] != 48
+                            at += 1
+                        if negative and fraction:
+                            value -= 1  # rounded down
+                    if role == 1:
+                        row_user = value
+                    elif role == 2:
+                        row_item = value
+                    else:
+                        row_time = value // divisor if divisor != 1 else value
             elif role == 3:
-                negative = at < end and text[at] == 45
-                if negative:
-                    at += 1
-                first_digit = at
-                value = np.int64(0)
-                while at < end and text[at] >= 48 and text[at] <= 57:
-                    value = value * 10 + np.int64(text[at] - 48)
-                    at += 1
-                whole = at - first_digit
-                power = 0
-                if at < end and text[at] == 46:
-                    at += 1
-                    first_digit = at
-                    while at < end and text[at] >= 48 and text[at] <= 57:
-                        value = value * 10 + np.int64(text[at] - 48)
+                # The usual ones, 4 and 3.5, by table; any other below.
+                first = text[at] - 48
+                tenths = -1
+                if 0 <= first <= 9 and at + 3 < end:
+                    if text[at + 1] == separator or text[at + 1] == 10:
+                        tenths = first * 10
                         at += 1
-                    power = at - first_digit
-                    ok = whole >= 1
-                elif whole == 0:
-                    ok = not negative  # an empty field is no rating
-                # Up to 15 digits and 10^15 are exact in a double, so that one division rounds correctly.
-                if whole + power > 15:
-                    ok = False
-                elif whole > 0:
-                    row_rating = (-value if negative else value) / _TEN_TO_THE[power] + 0.0
+                    elif (
+                        text[at + 1] == 46
+                        and 48 <= text[at + 2] <= 57
+                        and (text[at + 3] == separator or text[at + 3] == 10)
+                    ):
+                        tenths = first * 10 + (text[at + 2] - 48)
+                        at += 3
+                if tenths >= 0 and coded and short_codes[tenths] >= 0:
+                    row_code = short_codes[tenths]
+                else:
+                    if tenths >= 0:
+                        row_rating = tenths / 10.0
+                    else:
+                        ok, at, row_rating = _rating(text, at, end)
+                    if ok and coded:
+                        row_code = 0
+                        while row_code < found and not (
+                            ratings[row_code] == row_rating or (np.isnan(ratings[row_code]) and np.isnan(row_rating))
+                        ):
+                            row_code += 1
+                        if row_code == found:
+                            if found == ratings.size:
+                                return 0, 0, 0, -1, -1
+                            ratings[found] = row_rating
+                            found += 1
+                        if tenths >= 0:
+                            short_codes[tenths] = row_code
             else:
                 first = at
                 while at < end and text[at] != separator and text[at] != 10 and text[at] != 34 and text[at] < 128:
@@ -251,15 +369,17 @@ def _parse(
             if separator == 32 and at == field_start:
                 ok = False  # runs of spaces count as one
             if ok:
+                # `at` moves on whatever is there, so that the next field need not wait for the comparison.
                 if field < needed:
-                    # `at` moves only over what is a separator: a line's end must be seen by the code below.
-                    ok = at < end and text[at] == separator
-                    at += ok
-                    if ok and separator2 != 0:
-                        ok = at < end and text[at] == separator2
-                        at += ok
+                    ok = text[at] == separator
+                    at += 1
+                    if separator2 != 0:
+                        ok = ok and text[at] == separator2
+                        at += 1
                 else:
                     ok = at == end or text[at] == separator or text[at] == 10 or text[at] == 13
+        if not ok:
+            at = line_start
         # The rest of the line, whatever happened: a quote anywhere or a bare CR leaves the line to the slow reader.
         if at < end and ok and text[at] == 13:
             ok = at + 1 == end or text[at + 1] == 10
@@ -273,7 +393,7 @@ def _parse(
         if line_end > line_start and text[line_end - 1] == 13:
             line_end -= 1
         if line_end - line_start > MAX_LINE_BYTES:
-            return lines, rows, slow_rows, lines
+            return lines, rows, slow_rows, lines, found
         if not ok:
             blank = True
             for look in range(line_start, line_end):
@@ -292,8 +412,43 @@ def _parse(
         if rows < room:
             user[rows] = row_user
             item[rows] = row_item
-            rating[rows] = row_rating
             time[rows] = row_time
+            if coded:
+                codes[rows] = row_code
+            else:
+                rating[rows] = row_rating
         rows += 1
         lines += 1
-    return lines, rows, slow_rows, -1
+    return lines, rows, slow_rows, -1, found
+
+
+@njit(nogil=True, cache=True)
+def _rating(text: NDArray[np.uint8], at: int, end: int) -> tuple[bool, int, float]:
+    """Whether a short decimal (or nothing) begins at `at`, where it ends, and what it is."""
+    negative = at < end and text[at] == 45
+    if negative:
+        at += 1
+    first_digit = at
+    value = np.int64(0)
+    while at < end and text[at] >= 48 and text[at] <= 57:
+        value = value * 10 + np.int64(text[at] - 48)
+        at += 1
+    whole = at - first_digit
+    power = 0
+    ok = True
+    if at < end and text[at] == 46:
+        at += 1
+        first_digit = at
+        while at < end and text[at] >= 48 and text[at] <= 57:
+            value = value * 10 + np.int64(text[at] - 48)
+            at += 1
+        power = at - first_digit
+        ok = whole >= 1
+    elif whole == 0:
+        ok = not negative  # an empty field is no rating
+    # Up to 15 digits and 10^15 are exact in a double, so that one division rounds correctly.
+    if whole + power > 15:
+        return False, at, np.nan
+    if not ok or whole == 0:
+        return ok, at, np.nan
+    return True, at, (-value if negative else value) / _TEN_TO_THE[power] + 0.0

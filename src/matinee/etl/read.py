@@ -15,7 +15,8 @@ from matinee.etl.dialect import MAX_LINE_BYTES, PROBE_ROWS, Dialect, detect, lin
 from matinee.etl.ids import RawIds
 from matinee.etl.order import quantile_bounds
 from matinee.etl.parse import Parsed, Reject, Scratch, parse_chunk
-from matinee.etl.spill import Events, PackedRun, Spill, bucket_of_times, pack
+from matinee.etl.spill import Events, PackedRun, Spill, TimeBuckets, pack, pack_coded
+from matinee.etl.swar import SLACK_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Log", "read_log"]
 
 _SHOWN_REJECT_CHARACTERS = 200
+_CACHED_EVENTS = 40_000  # of a bucket that can be sorted within a core's second-level cache
+_MOST_BUCKETS = 4096
 
 
 @dataclass(slots=True)
@@ -79,6 +82,15 @@ def read_log(
     return _Reader(stream, settings, tuning, folder, samples, rejects, progress).read(workers)
 
 
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A chunk's run, and how many of its events the filters left out."""
+
+    run: PackedRun
+    below_rating: int = 0
+    outside_range: int = 0
+
+
 class _Reader:
     """Workers take chunks under one lock, parse them side by side, and hand in their runs in turn."""
 
@@ -109,13 +121,13 @@ class _Reader:
         self._interning = threading.Lock()
         self._handing_in = threading.Condition()
         self._failure: BaseException | None = None
-        self._bounds = self._choose_bounds(dialect, samples)
+        self._buckets = TimeBuckets(self._choose_bounds(dialect, samples))
         self._rejects = rejects
         rejects.write("line,reason,text\n")
         columns = dialect.columns
         self._log = Log(
             dialect,
-            Spill(self._bounds.size + 1, folder, tuning.block_bytes),
+            Spill(self._buckets, folder, tuning.block_bytes),
             RawIds(integer=columns.user_is_integer),
             RawIds(integer=columns.item_is_integer),
         )
@@ -166,25 +178,28 @@ class _Reader:
             start = text.find(b"\n") + 1 if number else 0
             stop = text.rfind(b"\n") + 1 if not (number == 0 and self._ended) else len(text)
             if start < stop:
-                parsed = parse_chunk(np.frombuffer(text[start:stop], np.uint8), dialect.columns, Scratch())
+                padded = np.frombuffer(bytearray(text[start:stop]).ljust(stop - start + SLACK_BYTES), np.uint8)
+                parsed = parse_chunk(padded, stop - start, dialect.columns, Scratch())
                 times.append(parsed.time.copy())
                 rows, size = rows + parsed.rows, size + stop - start
         if not rows:
             return np.empty(0, np.int64)
         expected = (total if total is not None else 8 * self._stream.total_bytes) * rows / size
+        # A bucket that takes longer than expected is sorted all the same; so is one that is far too large.
+        aim = max(1, min(_CACHED_EVENTS, self._tuning.bucket_events // 2))
         if dialect.time_unit == "row":
-            return np.arange(self._tuning.bucket_events // 2, int(expected), max(1, self._tuning.bucket_events // 2))
-        return quantile_bounds(np.concatenate(times), min(4096, int(expected * 1.5) // self._tuning.bucket_events + 1))
+            return np.arange(aim, int(expected), max(aim, int(expected) // _MOST_BUCKETS))
+        return quantile_bounds(np.concatenate(times), min(_MOST_BUCKETS, int(expected) // aim + 1))
 
     def _work(self) -> None:
         """One worker: take, parse, hand in, until the end or until some worker fails."""
         scratch = Scratch()
-        buffer = bytearray(self._tuning.chunk_bytes)
+        buffer = bytearray(self._tuning.chunk_bytes + SLACK_BYTES)
         try:
             while (taken := self._take(buffer)) is not None:
                 number, buffer, size = taken
-                text = np.frombuffer(buffer, np.uint8, size)
-                parsed = parse_chunk(text, self._log.dialect.columns, scratch)
+                text = np.frombuffer(buffer, np.uint8, size + SLACK_BYTES)
+                parsed = parse_chunk(text, size, self._log.dialect.columns, scratch)
                 self._hand_in(number, text, parsed)
                 del text, parsed
         except BaseException as failure:
@@ -194,20 +209,20 @@ class _Reader:
             raise
 
     def _take(self, buffer: bytearray) -> tuple[int, bytearray, int] | None:
-        """The next whole lines of the log: their number in line, a buffer that holds them, and their size."""
+        """The next whole lines of the log: their number in line, a buffer that holds them and some more, their size."""
         with self._taking:
             if self._failure is not None or (self._ended and not self._rest):
                 return None
             filled = 0
             while True:
                 wanted = max(self._tuning.chunk_bytes, filled + len(self._rest) + 1)
-                if len(buffer) < wanted:
-                    buffer = buffer.ljust(wanted, b"\0")
+                if len(buffer) < wanted + SLACK_BYTES:
+                    buffer = buffer.ljust(wanted + SLACK_BYTES, b"\0")
                 buffer[filled : filled + len(self._rest)] = self._rest
                 filled += len(self._rest)
                 self._rest = b""
                 if not self._ended:
-                    got = self._stream.readinto(memoryview(buffer)[filled:])
+                    got = self._stream.readinto(memoryview(buffer)[filled:-SLACK_BYTES])
                     filled += got
                     self._ended = got == 0
                 if self._ended:
@@ -229,27 +244,41 @@ class _Reader:
     def _hand_in(self, number: int, text: NDArray[np.uint8], parsed: Parsed) -> None:
         """Codes, filters and packing beside the other workers; then, in turn, the run and the counts."""
         log = self._log
-        needs_lock = log.users.needs_lock(parsed.user) or log.items.needs_lock(parsed.item)
-        if needs_lock:
-            with self._interning:
-                user, item = self._codes(text, parsed)
-        else:
-            user, item = self._codes(text, parsed)
-        events = Events(user, item, parsed.rating, parsed.time)
-        by_row = log.dialect.time_unit == "row"
-        run = None if by_row else self._pack(events)
+        packed = self._pack_plain(parsed)
+        events = self._events(text, parsed) if packed is None else None
+        if events is not None and log.dialect.time_unit != "row":
+            packed = self._pack(events)
         with self._handing_in:
             self._handing_in.wait_for(lambda: self._turn == number or self._failure is not None)
             if self._failure is not None:
                 return
-            if run is None:
-                run = self._pack(replace(events, time=np.arange(self._accepted, self._accepted + len(events))))
-            packed, below_rating, outside_range, kept = run
-            log.spill.append(packed)
-            self._count(parsed, kept, below_rating, outside_range)
+            if events is not None and packed is None:
+                packed = self._pack(replace(events, time=np.arange(self._accepted, self._accepted + len(events))))
+            if packed is not None:
+                log.spill.append(packed.run)
+                self._count(parsed, packed)
             self._progress.advance(self._advanced())
             self._turn += 1
             self._handing_in.notify_all()
+
+    def _pack_plain(self, parsed: Parsed) -> _Packed | None:
+        """The usual case in one go: integer ids that are their own codes, a time column, few ratings, no filter."""
+        settings, dialect = self._settings, self._log.dialect
+        filtered = any(limit is not None for limit in (settings.min_rating, settings.since, settings.until))
+        strings = not (dialect.columns.user_is_integer and dialect.columns.item_is_integer)
+        if filtered or strings or dialect.time_unit == "row" or parsed.codes is None:
+            return None
+        run = pack_coded(parsed.user, parsed.item, parsed.codes, parsed.ratings, parsed.time, self._buckets)
+        return None if run is None else _Packed(run)
+
+    def _events(self, text: NDArray[np.uint8], parsed: Parsed) -> Events:
+        log = self._log
+        if log.users.needs_lock(parsed.user) or log.items.needs_lock(parsed.item):
+            with self._interning:
+                user, item = self._codes(text, parsed)
+        else:
+            user, item = self._codes(text, parsed)
+        return Events(user, item, parsed.rating, parsed.time)
 
     def _codes(self, text: NDArray[np.uint8], parsed: Parsed) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         apart_user = [(row, raw) for row, role, raw in parsed.texts if role == "user"]
@@ -257,7 +286,7 @@ class _Reader:
         log = self._log
         return log.users.codes(parsed.user, text, apart_user), log.items.codes(parsed.item, text, apart_item)
 
-    def _pack(self, events: Events) -> tuple[PackedRun, int, int, Events]:
+    def _pack(self, events: Events) -> _Packed:
         settings = self._settings
         below_rating = outside_range = 0
         if settings.min_rating is not None:
@@ -272,24 +301,23 @@ class _Reader:
                 keep &= events.time < settings.until
             outside_range = int(keep.size - np.count_nonzero(keep))
             events = events.take(keep)
-        packed = pack(events, bucket_of_times(events.time, self._bounds), self._bounds.size + 1)
-        return packed, below_rating, outside_range, events
+        run = pack(events, self._buckets.of(events.time), self._buckets.count)
+        return _Packed(run, below_rating, outside_range)
 
-    def _count(self, parsed: Parsed, kept: Events, below_rating: int, outside_range: int) -> None:
-        log = self._log
+    def _count(self, parsed: Parsed, packed: _Packed) -> None:
+        log, run = self._log, packed.run
         if parsed.too_long >= 0:
             raise line_too_long(self._line + parsed.too_long)
         self._accepted += parsed.user.size
         log.rows += parsed.rows
-        log.below_rating += below_rating
-        log.outside_range += outside_range
-        log.events += len(kept)
-        if len(kept):
-            first, last = int(kept.time.min()), int(kept.time.max())
-            log.first = first if log.first is None else min(log.first, first)
-            log.last = last if log.last is None else max(log.last, last)
-            log.largest_user = max(log.largest_user, int(kept.user.max()))
-            log.largest_item = max(log.largest_item, int(kept.item.max()))
+        log.below_rating += packed.below_rating
+        log.outside_range += packed.outside_range
+        log.events += len(run)
+        if len(run):
+            log.first = run.first if log.first is None else min(log.first, run.first)
+            log.last = run.last if log.last is None else max(log.last, run.last)
+            log.largest_user = max(log.largest_user, run.largest_user)
+            log.largest_item = max(log.largest_item, run.largest_item)
         for reject in parsed.rejects:
             self._write_reject(reject)
         self._line += parsed.lines

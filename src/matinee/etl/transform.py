@@ -164,10 +164,15 @@ class _Job:
         self._room = Room(tuning.bucket_events, temp_dir, tuning.block_bytes)
         self._phases: dict[str, float] = {}
         self._files: list[FileEntry] = []
+        self._sequences: Future[list[FileEntry]] | None = None
         self._member = ""
 
     def run(self, sha256: Future[str] | None, known_sha256: str | None, out: Path) -> LocalVersion:
-        """All phases in their order."""
+        """All phases in their order; what need not be waited for is done aside, and is done when this returns."""
+        with ThreadPoolExecutor(1) as self._aside:
+            return self._run(sha256, known_sha256, out)
+
+    def _run(self, sha256: Future[str] | None, known_sha256: str | None, out: Path) -> LocalVersion:
         with self._phase("read"):
             log = self._read()
         with self._phase("write"):
@@ -190,6 +195,8 @@ class _Job:
                 self._put(FOLDS, json.dumps(splitter.folds(), indent=2) + "\n")
             if self._settings.raw:
                 self._copy_raw(source)
+            if self._sequences is not None:
+                self._files += self._sequences.result()
         plain = self._settings.as_json()
         files = tuple(sorted(self._files, key=lambda file: file.path))
         manifest = Manifest(identity, self._settings.name, FORMAT, source, plain, user_map, item_map, files)
@@ -273,7 +280,7 @@ class _Job:
         self._files += text.close()
         if facts is not None:
             self._files += parquet.close()
-            self._files += sequences.close(facts.totals())
+            self._sequences = self._aside.submit(sequences.close, facts.totals())
         if found is None:
             log.spill.close()
         self._progress.finish(f"{users.count:,} users, {items.count:,} items")

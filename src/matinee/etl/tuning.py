@@ -34,7 +34,7 @@ class Tuning:
     def for_memory(cls, limit_bytes: int, workers: int) -> Self:
         """Divide `limit_bytes` between the text in parsing, the buckets in sorting and the spill kept in memory."""
         return cls(
-            chunk_bytes=min(8 * _MIB, max(64 << 10, limit_bytes // (32 * workers))),
+            chunk_bytes=min(4 * _MIB, max(64 << 10, limit_bytes // (32 * workers))),
             bucket_events=min(_MIB, max(1024, limit_bytes // (2 * _BYTES_PER_EVENT_IN_FLIGHT))),
             block_bytes=limit_bytes // 4,
         )

@@ -1,6 +1,6 @@
 """What Postgres knows: data versions, their users and items, and the events that a live system tells back."""
 
-from matinee.database.connect import connected
+from matinee.database.connect import alone, connected
 from matinee.database.fill import Filled, fill
 from matinee.database.known import Known, item, user
 from matinee.database.migrate import migrate
@@ -12,6 +12,7 @@ __all__ = [
     "Known",
     "Told",
     "Version",
+    "alone",
     "connected",
     "fill",
     "history",

@@ -13,7 +13,7 @@ from matinee.errors import DatabaseError, DiskFullError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["connected", "in_one_line", "place_of"]
+__all__ = ["alone", "connected", "in_one_line", "place_of"]
 
 _CONNECT_TIMEOUT_S: Final = 10
 
@@ -28,6 +28,18 @@ def connected(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
     """
     with in_one_line(url), psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
         yield connection
+
+
+@contextlib.contextmanager
+def alone(url: str, what: str) -> Iterator[None]:
+    """For whoever does `what`: one at a time, wherever they are, the others wait; a killed one does not stay.
+
+    Raises:
+        DatabaseError: see `connected`.
+    """
+    with connected(url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (what,))
+        yield
 
 
 @contextlib.contextmanager

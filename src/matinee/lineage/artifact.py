@@ -15,7 +15,7 @@ from matinee.schema.manifest import Manifest
 
 __all__ = ["Artifact", "Kind", "address", "files_digest"]
 
-Kind = Literal["source", "archive", "version", "published"]
+Kind = Literal["source", "archive", "version", "published", "registered"]
 
 _BUCKETS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _EVENT_COLUMNS = (("user", "int32"), ("item", "int32"), ("rating", "float64"), ("timestamp", "int64"))
@@ -27,7 +27,7 @@ class Artifact:
 
     Attributes:
         kind: 'source' (where a log comes from), 'archive' (its bytes as fetched), 'version' (a local one),
-            'published' (one in a store).
+            'published' (one in a store), 'registered' (what services know of one).
         name: the data set's or source's name.
         location: path, URL, or rclone's remote:path; credentials are taken out here, at the door.
         sha256: of the bytes; of `manifest.json` for a version, local or published.

@@ -1,4 +1,4 @@
-"""The chain source -> archive -> version -> published: built from manifests and events, and checked byte for byte."""
+"""The chain source -> archive -> version -> published, registered: from manifests and events, checked byte by byte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Link:
     """One link of the chain.
 
     Attributes:
-        kind: 'source', 'archive', 'version' or 'published'.
+        kind: 'source', 'archive', 'version', 'published' or 'registered'.
         what: the source's or archive's name, or the version's id.
         where: its address, without credentials.
         sha256: of the archive's bytes, or of a version's `manifest.json`; empty where neither is known.
@@ -135,7 +135,11 @@ def trace(
             f"version {wanted}: no event tells of it in {events or 'any file'}, and no folder was given; "
             "name its folder or store, or 'matinee versions list' those there are"
         )
-    links = [*_origin_links(manifest, record), *(link for place in places for link in place.links())]
+    links = [
+        *_origin_links(manifest, record),
+        *(link for place in places for link in place.links()),
+        *_service_links(record),
+    ]
     name = manifest.name if manifest is not None else next((a.name for a in record.artifacts), "")
     return Chain(version=wanted, name=name, links=tuple(links))
 
@@ -318,6 +322,14 @@ def _archive_link(
         checked=checked,
         findings=tuple(findings),
     )
+
+
+def _service_links(record: _Record) -> Iterator[Link]:
+    """Where the newest register run put it; what the services hold is theirs to tell."""
+    newest, _ = next(record.made("registered"), (None, None))
+    for run, artifact in record.made("registered"):
+        if run is newest:
+            yield _told(artifact, run, "recorded; the service is not asked here")
 
 
 def _source_disagreements(sha256: str, record: _Record) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +18,57 @@ from matinee.sizes import parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONFIG_FILE", "Settings", "read_settings"]
+__all__ = ["CONFIG_FILE", "CloudSettings", "Settings", "read_settings"]
 
 CONFIG_FILE = "matinee.toml"
 _PREFIX: Final = "MATINEE_"
 _CONFIG_VARIABLE: Final = "MATINEE_CONFIG"
 _OPENLINEAGE_VARIABLE: Final = "OPENLINEAGE_URL"  # the name that every OpenLineage client uses, so no prefix
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSettings:
+    """The table `[cloud]`: what `matinee cloud` makes, and where. The defaults are Chameleon's.
+
+    Attributes:
+        cloud: the entry of `clouds.yaml` for server, volume and network; None is the only one there is.
+        object_cloud: the entry for the object container; None is the same.
+        name: of the server; every resource carries the tag `matinee=<name>`.
+        image: a name or an id.
+        flavour: a name or an id.
+        key_pair: its name in the cloud; None is `name`.
+        public_key: the file that the key pair is made from; None is the first usual one in `~/.ssh`.
+        network: the server's own; a name or an id.
+        external_network: where its floating IP comes from.
+        security_group: None is `name`.
+        ssh_from: the addresses that may reach the server by SSH, as a CIDR; None asks `address_service`.
+        address_service: a URL that answers with the caller's address.
+        availability_zone: of a new server and a new volume; None leaves it to the cloud.
+        volume: the block volume's name; None is `name`.
+        volume_size_gb: of a new one.
+        container: the object container's name; None is `name`.
+        ssh_user: the account on the image.
+        package: what pip installs on the server; None is this version of Matinee with the stack.
+    """
+
+    cloud: str | None = None
+    object_cloud: str | None = None
+    name: str = "matinee"
+    image: str = "CC-Ubuntu24.04"
+    flavour: str = "m1.large"
+    key_pair: str | None = None
+    public_key: Path | None = None
+    network: str = "sharednet1"
+    external_network: str = "public"
+    security_group: str | None = None
+    ssh_from: str | None = None
+    address_service: str = "https://checkip.amazonaws.com"
+    availability_zone: str | None = None
+    volume: str | None = None
+    volume_size_gb: int = 50
+    container: str | None = None
+    ssh_user: str = "cc"
+    package: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +82,7 @@ class Settings:
         store: the STORE of commands that get none; None is the embedded store in `data_dir`.
         endpoint: the S3 endpoint of `s3://` stores; None is the embedded one.
         openlineage_url: where lineage events are sent, besides the file in `data_dir`.
+        cloud: the table `[cloud]`.
     """
 
     data_dir: Path = Path("matinee-data")
@@ -45,6 +91,7 @@ class Settings:
     store: str | None = None
     endpoint: str | None = None
     openlineage_url: str | None = None
+    cloud: CloudSettings = field(default_factory=CloudSettings)
 
     @property
     def archives(self) -> Path:
@@ -52,10 +99,15 @@ class Settings:
         return self.cache or self.data_dir / "archives"
 
 
-# What a file or the environment may say: the key, and the field it fills.
+_TABLE: Final = "cloud"
+# What a file or the environment may say: the key (in a table: 'table.key'), and the field it fills.
 _KEYS: Final = {
-    ("memory_limit" if field.name == "memory_limit_bytes" else field.name): field.name for field in fields(Settings)
-}
+    ("memory_limit" if each.name == "memory_limit_bytes" else each.name): each.name
+    for each in fields(Settings)
+    if each.name != _TABLE
+} | {f"{_TABLE}.{each.name}": each.name for each in fields(CloudSettings)}
+_PATHS: Final = {"data_dir", "cache", "cloud.public_key"}
+_NUMBERS: Final = {"memory_limit", "cloud.volume_size_gb"}  # the file may give them without quotes
 
 
 def read_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -68,14 +120,24 @@ def read_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     said = _from_file(environment.get(_CONFIG_VARIABLE, ""), folder or Path())
     said |= _from_environment(environment)
     values: dict[str, object] = {}
+    cloud: dict[str, object] = {}
     for key, (text, where) in said.items():
-        if key in {"data_dir", "cache"}:
-            values[key] = Path(text).expanduser()
-        elif key == "memory_limit":
-            values[_KEYS[key]] = parse_size_bytes(text, where)
-        else:
-            values[key] = text
-    return Settings(**values)  # type: ignore[arg-type]  # each key's type is settled just above
+        of = cloud if key.startswith(f"{_TABLE}.") else values
+        of[_KEYS[key]] = _value(key, text, where)
+    return Settings(cloud=CloudSettings(**cloud), **values)  # type: ignore[arg-type]  # `_value` settles each key's type
+
+
+def _value(key: str, text: str, where: str) -> object:
+    """A text as its key's type."""
+    if key in _PATHS:
+        return Path(text).expanduser()
+    if key == "memory_limit":
+        return parse_size_bytes(text, where)
+    if key in _NUMBERS:
+        if not text.isascii() or not text.isdigit() or int(text) < 1:
+            raise UsageError(f"{where} = {text!r}: expected a whole number above 0")
+        return int(text)
+    return text
 
 
 def _from_file(config: str, folder: Path) -> dict[str, tuple[str, str]]:
@@ -95,21 +157,25 @@ def _from_file(config: str, folder: Path) -> dict[str, tuple[str, str]]:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
+    table = plain.pop(_TABLE, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {_TABLE} = {table!r}: expected a table, [{_TABLE}]")
+    plain |= {f"{_TABLE}.{key}": value for key, value in table.items()}
     for key, value in plain.items():
         if key not in _KEYS:
             raise UsageError(f"{path}: unknown key {key!r}{_nearest(key)}; known are {', '.join(_KEYS)}")
-        if not isinstance(value, str) and not (key == "memory_limit" and type(value) is int):
+        if not isinstance(value, str) and not (key in _NUMBERS and type(value) is int):
             raise UsageError(f"{path}: {key} = {value!r}: expected a text in quotes")
     return {key: (str(value), f"{path}: {key}") for key, value in plain.items()}
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Key -> (text, variable) of the environment; an empty variable is as good as none."""
-    known = {_PREFIX + key.upper(): key for key in _KEYS if key != "openlineage_url"}
+    known = {_PREFIX + key.upper().replace(".", "_"): key for key in _KEYS if key != "openlineage_url"}
     known[_OPENLINEAGE_VARIABLE] = "openlineage_url"
     for variable in environment:
         if variable.startswith(_PREFIX) and variable not in {*known, _CONFIG_VARIABLE}:
-            key = variable.removeprefix(_PREFIX).lower()
+            key = variable.removeprefix(_PREFIX).lower().replace(f"{_TABLE}_", f"{_TABLE}.", 1)
             raise UsageError(f"{variable}: unknown setting{_nearest(key)}; known are {', '.join(known)}; unset it")
     return {key: (environment[name], name) for name, key in known.items() if environment.get(name)}
 

@@ -22,13 +22,16 @@ from matinee.checkup import folders, machine, packages, programs, reach, service
 from matinee.cli import main
 from matinee.etl.catalogue import Dataset, Mirror
 from matinee.processes import birth_of
+from matinee.stack.folders import Folders
 from matinee.stack.state import StackState
-from services import bucket, on_s3, s3_service
+from services import bucket, on_s3, s3_service, stack_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["bucket", "on_s3", "s3_service"]
+    from matinee.stack import Stack
+
+__all__ = ["bucket", "on_s3", "s3_service", "stack_service"]
 
 GB = 10**9
 
@@ -277,11 +280,19 @@ def test_a_stack_that_does_not_run_and_one_whose_port_is_taken(tmp_path: Path) -
 
 def test_a_service_that_runs_but_does_not_answer(tmp_path: Path) -> None:
     StackState.make().write(tmp_path / "stack.json")
-    (tmp_path / "run").mkdir()
-    record = {"pid": os.getpid(), "birth": birth_of(os.getpid())}
-    (tmp_path / "run" / "jupyter.json").write_text(json.dumps(record))
+    record = Folders(tmp_path).process("jupyter")
+    record.parent.mkdir()
+    record.write_text(json.dumps({"pid": os.getpid(), "birth": birth_of(os.getpid())}))
     level, told, _ = by_check(services.services(tmp_path))["service jupyter"]
     assert (level, told) == ("problem", "JupyterLab runs, but does not answer")
+
+
+@pytest.mark.xdist_group("stack")
+def test_a_stack_that_is_well(stack_service: Stack) -> None:
+    found = by_check(services.services(stack_service.data_dir))
+    assert {check: level for check, (level, _, _) in found.items()} == {
+        f"service {name}": "ok" for name in ("s3", "postgres", "mlflow", "jupyter")
+    }
 
 
 def test_a_stack_of_a_newer_matinee(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +139,38 @@ def kill_while_restoring(file: Path, data_dir: Path) -> None:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
+
+
+def test_what_a_row_names_is_there_although_others_write_meanwhile(furnished: Stack, tmp_path: Path) -> None:
+    ready, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        objects = Objects(furnished.s3)
+        with psycopg.connect(furnished.postgres_url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS of_pairs (a bigint)")
+            connection.execute("TRUNCATE of_pairs")
+            for number in itertools.count(1):
+                objects.put("matinee", f"pairs/{number}", Stored(io.BytesIO(b"x"), 1, "", {}))
+                connection.execute("INSERT INTO of_pairs VALUES (%s)", (number,))
+                ready.set()
+                if done.is_set():
+                    connection.execute("DROP TABLE of_pairs")
+                    return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert ready.wait(60)
+        backup(tmp_path / "one.tar", data_dir=furnished.data_dir)
+    finally:
+        done.set()
+        writer.join()
+    with Reader(tmp_path / "one.tar") as reader:
+        reader.verify(Silent())
+        rows = {part.name: part.about["rows"] for part in reader.of_kind("database")}["matinee"]["public.of_pairs"]
+        names = {part.name for part in reader.of_kind("object")}
+    assert rows >= 1
+    assert {f"matinee/pairs/{number}" for number in range(1, rows + 1)} <= names
 
 
 def test_what_is_there_is_not_overwritten(stack_service: Stack, tmp_path: Path) -> None:

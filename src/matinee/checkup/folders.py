@@ -72,7 +72,11 @@ def disk(
     if usage.free < usage.total * _SEAWEED_SHARE:
         return problem(check, found, "the embedded S3 takes no writes when less than 1% is free; free some")
     if usage.free < note_bytes:
-        return note(check, found, "enough for small logs; a log takes some four times its size, twice with a store")
+        return note(
+            check,
+            found,
+            "enough for small logs; a version takes about twice its log, and as much again in the store here",
+        )
     return ok(check, found)
 
 

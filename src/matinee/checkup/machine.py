@@ -41,7 +41,7 @@ def memory(usable_bytes: int, available_bytes: int) -> Finding:
     """What this process may use, and what of it is free now."""
     found = f"{show_size(available_bytes)} free of {show_size(usable_bytes)}"
     if available_bytes < _MEMORY_PROBLEM_BYTES:
-        return problem("memory", found, "end other programs, or set memory_limit; the stack alone needs about 1 GB")
+        return problem("memory", found, "end other programs, or set memory_limit; the stack alone takes 600 MB")
     if available_bytes < _MEMORY_NOTE_BYTES:
         return note("memory", found, f"{show_size(_MEMORY_NOTE_BYTES)} let the stack and a transform run side by side")
     return ok("memory", found)

@@ -48,9 +48,8 @@ def _service(service: Service, folders: Folders, state: StackState) -> Finding:
     if service.is_healthy(state):
         return ok(check, f"{service.title} is well, port {next(iter(ports.values()))}")
     if _runs(folders.process(name)):
-        return problem(
-            check, f"{service.title} runs, but does not answer", f"matinee logs {name}; matinee restart {name}"
-        )
+        advice = f"right after a start wait a minute; else see 'matinee logs {name}', then matinee restart {name}"
+        return problem(check, f"{service.title} runs, but does not answer", advice)
     taken = [port for port in ports.values() if not is_free(port, state.listen)]
     if taken:
         return problem(

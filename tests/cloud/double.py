@@ -118,6 +118,7 @@ class Double:
         self.seen: list[str] = []
         self.problems: list[str] = []
         self.dead = False
+        self.project = PROJECT
         self.compute = Compute(self)
         self.network = Network(self)
         self.containers: dict[str, dict[str, Any]] = {}
@@ -158,10 +159,10 @@ class Double:
         return {
             "identity": f"{self.url}/identity/v3",
             "compute": f"{self.url}/compute/v2.1",
-            "volumev3": f"{self.url}/volume/v3/{PROJECT}",
+            "volumev3": f"{self.url}/volume/v3/{self.project}",
             "network": f"{self.url}/network",
             "image": f"{self.url}/image",
-            "object-store": f"{self.url}/swift/v1/AUTH_{PROJECT}",
+            "object-store": f"{self.url}/swift/v1/AUTH_{self.project}",
         }
 
     def fault_for(self, name: str) -> Fault | None:
@@ -182,7 +183,7 @@ class Double:
             return self._discover(service)
         if not self.validate_token(request.headers.get("x-auth-token", "")):
             return error(401, "The request you have made requires authentication.")
-        path = re.sub(rf"^/v\d(\.\d)?(/(AUTH_)?{PROJECT})?", "", request.path)
+        path = re.sub(rf"^/v\d(\.\d)?(/(AUTH_)?{self.project})?", "", request.path)
         request = Request(request.method, path, request.query, request.headers, request.body)
         places: dict[str, Callable[[Request], Answer]] = {
             "compute": self.compute.answer,
@@ -228,7 +229,7 @@ class Double:
         body = {
             "methods": ["application_credential"],
             "user": {"id": USER, "name": "somebody", "domain": domain, "password_expires_at": None},
-            "project": {"id": PROJECT, "name": "a-project", "domain": domain},
+            "project": {"id": self.project, "name": "a-project", "domain": domain},
             "roles": [{"id": new_id(), "name": "member"}],
             "expires_at": "2099-01-01T00:00:00.000000Z",
             "issued_at": "2026-01-01T00:00:00.000000Z",

@@ -14,6 +14,7 @@ __all__ = ["told"]
 
 _UNAUTHORISED: Final = 401
 _FORBIDDEN: Final = 403
+_MISSING: Final = 404
 _CONFLICT: Final = 409
 _OVER_LIMIT: Final = 413
 _BROKEN: Final = 500
@@ -44,9 +45,10 @@ def _line(error: Exception, what: str, credential: str) -> MatineeError:
 
     status = getattr(error, "status_code", None) or getattr(error, "http_status", None)
     said = _said(error)
-    if status == _UNAUTHORISED:
+    # Keystone says 404 of a credential that was deleted.
+    if status == _UNAUTHORISED or (status == _MISSING and "application credential" in said.lower()):
         return CloudDeniedError(
-            f"{what}: 401, the credential is wrong, expired or deleted ({said}); make a new application credential on "
+            f"{what}: {status}, the credential is wrong, expired or deleted ({said}); make a new application credential on "
             f"the site's web page and put it into {credential}"
         )
     if status == _OVER_LIMIT or (status in {_FORBIDDEN, _CONFLICT} and _is_quota(said)):

@@ -36,7 +36,6 @@ _SCRIPTS = Path(__file__).parent / "openstack"
 _REGION = "RegionOne"
 _POLL_S = 0.05
 _START_TIMEOUT_S = 60.0
-_USUAL_LIFETIME_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class OpenStack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ports = _free_ports("memcached", "keystone", "short", "proxy", "account", "container", "object")
+        self._ports = _free_ports("memcached", "keystone", "proxy", "account", "container", "object")
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._passwords = {"OS_BOOTSTRAP_PASSWORD": secrets.token_urlsafe(16)}
         self._service_password = secrets.token_urlsafe(16)
@@ -102,16 +101,18 @@ class OpenStack:
         for process in self._processes.values():
             end(process, patience_s=3.0)
 
-    @contextlib.contextmanager
-    def short_tokens(self, lifetime_s: int) -> Iterator[str]:
-        """The address of a second Keystone, whose tokens expire after `lifetime_s`; Swift takes them until then."""
-        self._launch("short", lifetime_s)
-        try:
-            url = f"http://127.0.0.1:{self._ports['short']}/v3"
-            self._await("short", url)
-            yield url
-        finally:
-            end(self._processes["short"], patience_s=3.0)
+    def revoke_tokens(self) -> None:
+        """Make the owner's tokens worth nothing, while whoever holds one takes it for good: as if they had expired.
+
+        A token that is to expire soon would not do: rclone gets a new one a minute before the time.
+        """
+        admin = self._token(_password("admin", self._passwords["OS_BOOTSTRAP_PASSWORD"]), "admin")
+        for enabled in (False, True):  # a user who was locked out begins anew
+            self._keystone("PATCH", f"/users/{self._users['owner']['id']}", admin, user={"enabled": enabled})
+        time.sleep(1.1)  # Keystone counts in seconds, and what is issued in this one is revoked as well
+        with socket.create_connection(("127.0.0.1", self._ports["memcached"]), timeout=5) as memcached:
+            memcached.sendall(b"flush_all\r\n")  # in which Swift keeps the tokens that it has seen
+            assert memcached.recv(100) == b"OK\r\n"
 
     def remote(self, name: str, credential: Credential | None = None, **options: str) -> dict[str, str]:
         """Variables that define an rclone remote for the owner's account."""
@@ -206,14 +207,13 @@ class OpenStack:
         assert answer.status_code == 201, answer.text
         return answer.headers["X-Subject-Token"]
 
-    def _launch(self, name: str, lifetime_s: int = _USUAL_LIFETIME_S) -> None:
+    def _launch(self, name: str) -> None:
         port = str(self._ports[name])
         argv: list[str | Path]
         if name == "memcached":
             argv = [str(shutil.which("memcached")), "-l", "127.0.0.1", "-p", port, "-U", "0", "-u", getpass.getuser()]
-        elif name in {"keystone", "short"}:
-            server = [_SCRIPTS / "keystone_server.py", self.folder / "keystone", port, str(lifetime_s)]
-            argv = [_BIN / "python", "-W", "ignore", *server]
+        elif name == "keystone":
+            argv = [_BIN / "python", "-W", "ignore", _SCRIPTS / "keystone_server.py", self.folder / "keystone", port]
         else:
             argv = [_BIN / f"swift-{name}-server", self.folder / "swift" / f"{name}-server.conf", "verbose"]
         environment = {**os.environ, **self._passwords, "PYTHONWARNINGS": "ignore"}

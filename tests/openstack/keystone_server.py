@@ -1,10 +1,8 @@
 """Run a real Keystone on this machine for the tests, its database and keys in one folder; runs in .venv-openstack.
 
-    python keystone_server.py FOLDER PORT LIFETIME_S
+    python keystone_server.py FOLDER PORT
 
-The first start makes database, keys and an administrator, whose password is in OS_BOOTSTRAP_PASSWORD. A second Keystone
-on the same folder with another port and another lifetime gives tokens that the first one takes, which is how tests get
-tokens that expire soon.
+The first start makes database, keys and an administrator, whose password is in OS_BOOTSTRAP_PASSWORD.
 """
 
 from __future__ import annotations
@@ -22,9 +20,6 @@ from werkzeug.serving import run_simple
 CONFIG = """
 [database]
 connection = sqlite:///{folder}/keystone.db
-[token]
-expiration = {lifetime_s}
-allow_expired_window = 0
 [fernet_tokens]
 key_repository = {folder}/fernet
 [fernet_receipts]
@@ -40,9 +35,9 @@ enforce_scope = true
 KEYS_KEPT = 3
 
 
-def main(folder: Path, port: int, lifetime_s: int) -> None:
-    config = folder / f"keystone-{port}.conf"
-    config.write_text(CONFIG.format(folder=folder, lifetime_s=lifetime_s))
+def main(folder: Path, port: int) -> None:
+    config = folder / "keystone.conf"
+    config.write_text(CONFIG.format(folder=folder))
     app = core.initialize_application(
         "public", post_log_configured_function=lambda: prepare(config, port), config_files=[str(config)]
     )
@@ -67,4 +62,4 @@ def prepare(config: Path, port: int) -> None:
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     del sys.argv[1:]  # Keystone reads them as well
-    main(Path(arguments[0]), int(arguments[1]), int(arguments[2]))
+    main(Path(arguments[0]), int(arguments[1]))

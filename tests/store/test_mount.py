@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -11,19 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fuse import FUSERMOUNT, needs_fuse
 from matinee.errors import StoreError, UsageError, VersionConflictError, VersionNotFoundError
 from matinee.store import Store, mount, publish, unmount
 from toy_version import contents, make_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-FUSERMOUNT = shutil.which("fusermount3")
-
-needs_fuse = pytest.mark.skipif(
-    not Path("/dev/fuse").exists() or FUSERMOUNT is None,
-    reason="mounting needs /dev/fuse (docker run --device /dev/fuse) and fusermount3 (tests/debian.sh installs it)",
-)
 
 
 @pytest.fixture

@@ -120,5 +120,5 @@ def _delete_folder(place: Place, store: Store) -> None:
     # what lies there now is its, not the remains that were found.
     with store.lock(place.path):
         if store.stat(place.file(MANIFEST)) is None:
-            store.drop_unfinished_uploads(place.path)
             store.delete_folder(place.path)
+            store.drop_unfinished_uploads(place.path)  # after that: on Swift, what belongs to no file is dropped

@@ -86,7 +86,7 @@ def _from_clouds_yaml(cloud: str) -> dict[str, str]:
         from openstack import config, exceptions  # noqa: PLC0415
     except ImportError:
         raise UsageError(
-            "--cloud: reading clouds.yaml needs openstacksdk ('pip install matinee[cloud]'); or name --auth-url"
+            f"--cloud {cloud}: openstacksdk reads clouds.yaml: 'pip install matinee[cloud]', or pass --auth-url"
         ) from None
     try:
         with warnings.catch_warnings(action="ignore"):  # about services that nobody asked for

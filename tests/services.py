@@ -16,6 +16,7 @@ import pytest
 
 from matinee.stack import Stack, postgres, running
 from matinee.stack.account import account_for
+from matinee.stack.lifecycle import down
 from matinee.stack.s3 import Endpoint, running_s3
 
 if TYPE_CHECKING:
@@ -114,5 +115,7 @@ def database(postgres_service: PostgresServer) -> str:
 @pytest.fixture(scope="session")
 def stack_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Postgres, S3, MLflow and JupyterLab kept up, for all tests of a worker; its folder is `data_dir`."""
-    with running(tmp_path_factory.mktemp("stack") / "data") as stack:
+    data_dir = tmp_path_factory.mktemp("stack") / "data"
+    with running(data_dir) as stack:
         yield stack
+    down(data_dir=data_dir)  # a test that called `up` keeps it up

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -70,7 +70,7 @@ def rehearse(
     openlineage_url: str | None = None,
     progress: Progress | None = None,
 ) -> Rehearsal:
-    """Extract, transform, load, verify, and check the lineage; a second call finds all of it done and does nothing.
+    """Extract, transform, load, verify, check the lineage, register; a second call finds it all done and does nothing.
 
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
@@ -102,15 +102,18 @@ def rehearse(
     receipt = _Receipt.read(receipt_path)
     here = _complete(folder)
     worked = False
-    if receipt is None or receipt.manifest_sha256 != here or not _has_a_place(data_dir, store):
+    unregistered = stack and receipt is not None and not receipt.registered
+    if receipt is None or unregistered or receipt.manifest_sha256 != here or not _has_a_place(data_dir, store):
         worked = True
         # A folder of ours that lost or changed a file is made again; `matinee transform` would ask for --force.
         damaged = folder.exists() and here is None
         stages.transform(
             archive, out=folder, memory_limit=memory_limit, force=damaged, lineage=lineage, progress=progress
         )
-        with _services(data_dir, progress, wanted=stack):
+        with _services(data_dir, progress, wanted=stack) as reached:
             receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
+            if reached is not None:
+                receipt = _register(reached, folder, receipt, lineage, progress)
         receipt.write(receipt_path)
     return Rehearsal(
         version=version,
@@ -160,18 +163,28 @@ def _publish(
         location=published.location,
         manifest_sha256=published.manifest_sha256,
         verified=datetime.now(UTC).isoformat(timespec="seconds"),
+        registered=False,
     )
+
+
+def _register(stack: Stack, folder: Path, receipt: _Receipt, lineage: Recorder, progress: Progress) -> _Receipt:
+    """Make the version known to Postgres and MLflow; the chain has just compared its bytes."""
+    from matinee.register import register_in  # noqa: PLC0415 - see _publish
+
+    register_in(stack, folder.absolute(), location=receipt.location, checked=True, lineage=lineage, progress=progress)
+    return replace(receipt, registered=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Receipt:
-    """Says that a version was published to a store and every byte of it compared there."""
+    """Says that a version was published to a store, every byte of it compared there, and whether it was registered."""
 
     store: str
     version: str
     location: str
     manifest_sha256: str
     verified: str
+    registered: bool
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

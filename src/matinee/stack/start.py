@@ -26,7 +26,7 @@ __all__ = ["Stack", "check_base", "last_words", "start"]
 _TIMEOUT_S: Final = 120.0
 _POLL_S: Final = 0.1
 _PORTS_PATIENCE_S: Final = 2.0
-_STARTS_TO_BELIEVE: Final = 3  # one that ends this often within seconds does not come up
+_STARTS_TO_BELIEVE: Final = 2  # one that ends this often within seconds does not come up
 _LAST_WORDS_CHARACTERS: Final = 400
 _TAIL_BYTES: Final = 4_000
 _BASE: Final = ("supervisor", "psycopg", "httpx")
@@ -84,7 +84,10 @@ def start(names: Iterable[str] | None, folders: Folders, *, listen: str | None, 
     running = bool(supervisor.pid)
     state = _with_listen(StackState.read(folders.state) or _first_state(folders), listen, running=running)
     if not running:
-        supervisor.start(SERVICES.values())
+        if state.is_open and not is_free(state.s3_open_port, state.listen):
+            state = replace(state, s3_open_port=find_port(set()))
+        state.write(folders.state)
+        supervisor.start(SERVICES.values(), s3_door=state.is_open)
     state = _start(wanted, folders, state, supervisor, progress)
     _wait(wanted, folders, state, supervisor, progress)
     for service in wanted:
@@ -224,7 +227,10 @@ def _not_up(service: Service, folders: Folders) -> ServiceError | DiskFullError:
 
 
 def _stack(folders: Folders, state: StackState, supervisor: Supervisor) -> Stack:
-    services = tuple(name for name, info in supervisor.states().items() if info.is_up)
+    from matinee.stack.services import SERVICES  # noqa: PLC0415 - see start
+
+    states = supervisor.states()
+    services = tuple(name for name in SERVICES if states[name].is_up)
     return Stack(
         data_dir=folders.root,
         services=services,
@@ -239,9 +245,10 @@ def _stack(folders: Folders, state: StackState, supervisor: Supervisor) -> Stack
 
 def _opened(services: Iterable[str], state: StackState) -> tuple[str, ...]:
     """What an address that is not the loopback lets others do."""
-    if ipaddress.ip_address(state.listen).is_loopback:
+    if not state.is_open:
         return ()
     told = {
+        "s3": f"S3, port {state.s3_open_port}: needs its keys; not encrypted",
         "postgres": f"Postgres, port {state.postgres_port}: needs its password; not encrypted",
         "mlflow": f"MLflow, port {state.mlflow_port}: needs nothing, everybody may read and write runs and models",
         "jupyter": f"JupyterLab, port {state.jupyter_port}: needs its token, runs any code as this user; not encrypted",

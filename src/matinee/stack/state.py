@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -45,6 +46,11 @@ class StackState:
     def host(self) -> str:
         """The address at which this machine reaches what listens on `listen`."""
         return _ANY.get(self.listen, self.listen)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach it."""
+        return not ipaddress.ip_address(self.listen).is_loopback
 
     @property
     def s3(self) -> Endpoint:

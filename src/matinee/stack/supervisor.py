@@ -34,7 +34,9 @@ NAME: Final = "supervisord"
 _CONFIG: Final = "supervisord.conf"
 _SOCKET: Final = "supervisor.sock"
 _PID: Final = "supervisord.pid"
+_SHUTDOWN_STATE: Final = 6  # of supervisor.xmlrpc.Faults
 _WATCH: Final = "watch"
+_DOOR: Final = "s3_door"
 _ANSWER_TIMEOUT_S: Final = 10.0
 _START_PATIENCE_S: Final = 20.0
 _STOP_PATIENCE_S: Final = 25.0
@@ -94,6 +96,10 @@ class ProcessInfo:
         return self.word in {"STARTING", "RUNNING", "BACKOFF"}
 
 
+class _EndingError(ConnectionError):
+    """It is about to end, and takes no more orders."""
+
+
 class Supervisor:
     """The supervisord of a data folder, whether it runs or not."""
 
@@ -104,23 +110,27 @@ class Supervisor:
     def pid(self) -> int:
         """Its process; 0 where it does not run. One that is about to end is waited for."""
         try:
-            pid = int(self._ask("getPID"))
-            if self._ask("getState")["statename"] == "RUNNING":
-                return pid
-            self._await_end(pid)
+            return int(self._ask("getPID"))
+        except _EndingError:
+            with contextlib.suppress(OSError, ValueError):  # its pid file goes right before it
+                self._await_end(int((self._folders.run / _PID).read_text(encoding="utf-8")))
         except (FileNotFoundError, ConnectionError, HTTPException):
             pass
         return 0
 
-    def start(self, services: Iterable[Service]) -> None:
+    def start(self, services: Iterable[Service], *, s3_door: bool) -> None:
         """Start it, with no service started yet; what a killed one left is ended first.
+
+        Args:
+            services: those that it may be told to start.
+            s3_door: whether S3 is to be reached from other machines.
 
         Raises:
             ServiceError: it does not come up, with its last words.
         """
         self._end_leftovers()
         run = self._folders.run
-        (run / _CONFIG).write_text(_configuration(services), encoding="utf-8")
+        (run / _CONFIG).write_text(_configuration(services, s3_door=s3_door), encoding="utf-8")
         (run / _SOCKET).unlink(missing_ok=True)
         argv = [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", _CONFIG]
         with (self._folders.logs / "supervisord.out").open("wb") as output:
@@ -152,14 +162,14 @@ class Supervisor:
         """Each service it knows; empty where it does not run."""
         try:
             known = self._ask("getAllProcessInfo")
-        except (FileNotFoundError, ConnectionError):
+        except (FileNotFoundError, ConnectionError, HTTPException):
             return {}
         return {
             info["name"]: ProcessInfo(
                 info["statename"], info["pid"] if info["statename"] != "STOPPED" else 0, info["start"]
             )
             for info in known
-            if info["name"] != _WATCH
+            if info["name"] not in {_WATCH, _DOOR}
         }
 
     def start_service(self, name: str) -> None:
@@ -190,6 +200,10 @@ class Supervisor:
         with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=_Transport(self._folders)) as proxy:
             try:
                 return getattr(proxy.supervisor, method)(*arguments)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode == _SHUTDOWN_STATE:
+                    raise _EndingError from None
+                raise
             except TimeoutError:
                 raise ServiceError(
                     f"supervisord: no answer within {_ANSWER_TIMEOUT_S:.0f} s; its pid is in "
@@ -258,12 +272,14 @@ class _Connection(HTTPConnection):
             os.close(handle)
 
 
-def _configuration(services: Iterable[Service]) -> str:
+def _configuration(services: Iterable[Service], *, s3_door: bool) -> str:
     parts = [_HEAD.format(special=_SPECIAL, socket=_SOCKET)]
     if os.geteuid() == 0:
         parts[0] = parts[0].replace("nodaemon", "user = root\nnodaemon", 1)  # or it warns that it is
     # Priorities: the watch is started first and stopped last.
     parts.append(_program(_WATCH, ["matinee.stack.watch"], "true", 1, "TERM", 1))
+    if s3_door:
+        parts.append(_program(_DOOR, ["matinee.stack.s3_door"], "true", 2, "TERM", 2))
     for service in services:
         module = ["matinee.stack.launch", service.name]
         parts.append(_program(service.name, module, "false", 2, service.stop_signal, service.stop_patience_s))

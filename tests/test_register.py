@@ -105,3 +105,17 @@ def test_the_command_tells_what_it_did(stack_service: Stack, version: Path, caps
     assert told["unchanged"]
     assert told["page"].startswith(stack_service.mlflow_url)
     assert told["id"] == Manifest.read(version).id
+
+
+def test_a_rehearsal_registers_what_it_publishes(stack_service: Stack, small_logs: dict[str, Path]) -> None:
+    log = small_logs["ratings.csv"].rename(small_logs["ratings.csv"].with_name("rehearsed.csv"))
+    first = matinee.rehearse(log, data_dir=stack_service.data_dir)
+    assert held(stack_service.postgres_url, first.version) == ought(first.folder)
+    assert database.version(stack_service.postgres_url, first.version).location == first.location
+    registered = matinee.register(first.folder, data_dir=stack_service.data_dir)
+    assert registered.unchanged
+    kinds = [link.kind for link in matinee.trace(first.version, data_dir=stack_service.data_dir).links]
+    assert kinds == ["source", "archive", "version", "published", "registered", "registered"]
+    receipts = [json.loads(path.read_text()) for path in (stack_service.data_dir / "receipts").iterdir()]
+    assert [receipt["registered"] for receipt in receipts if receipt["version"] == first.version] == [True]
+    assert not matinee.rehearse(log, data_dir=stack_service.data_dir).worked

@@ -159,6 +159,6 @@ def _fill_part(connection: Connection, table: str, number: int, path: Path, seen
             copy.write(content)
             progress.advance(rows)
         copy.write(END)
-    run("ALTER TABLE {part} ADD PRIMARY KEY (version, id), ADD UNIQUE (version, raw)")
+    run("ALTER TABLE {part} ADD PRIMARY KEY (id, version), ADD UNIQUE (raw, version)")
     run("ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES IN ({number})")
     run("ANALYZE {part}")

@@ -39,7 +39,8 @@ _STATEMENTS = (
     )
     """,
     "CREATE INDEX ON versions (dataset, number)",
-    # One part a version: it is filled as a table of its own, which is what makes the fill fast, and dropped as one.
+    # One part a version: it is filled as a table of its own, which is what makes the fill fast, and dropped as one. Its
+    # keys begin with what differs inside a part: an index sorts by the first column much faster than by a second.
     """
     CREATE TABLE users (
         version integer NOT NULL,
@@ -48,8 +49,8 @@ _STATEMENTS = (
         first_seen bigint NOT NULL,
         last_seen bigint NOT NULL,
         events bigint NOT NULL,
-        PRIMARY KEY (version, id),
-        UNIQUE (version, raw)
+        PRIMARY KEY (id, version),
+        UNIQUE (raw, version)
     ) PARTITION BY LIST (version)
     """,
     """
@@ -60,8 +61,8 @@ _STATEMENTS = (
         first_seen bigint NOT NULL,
         last_seen bigint NOT NULL,
         events bigint NOT NULL,
-        PRIMARY KEY (version, id),
-        UNIQUE (version, raw)
+        PRIMARY KEY (id, version),
+        UNIQUE (raw, version)
     ) PARTITION BY LIST (version)
     """,
     # Append-only, and by raw ids: a live system meets users and items that no version has numbered. `teller` and

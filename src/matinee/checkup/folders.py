@@ -75,7 +75,7 @@ def disk(
         return note(
             check,
             found,
-            "enough for small logs; a version takes about twice its log, and as much again in the store here",
+            "a version takes about twice its log, and as much again in the embedded store",
         )
     return ok(check, found)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from matinee.errors import UsageError
-from matinee.settings import Settings, read_settings
+from matinee.settings import CloudSettings, Settings, read_settings
 
 
 def test_without_file_and_variables_everything_is_the_default(tmp_path: Path) -> None:
@@ -62,3 +62,36 @@ def test_a_mistake_in_a_variable_names_the_nearest() -> None:
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"MATINEE_CONFIG=.*nowhere.toml: no such file"):
         read_settings({"MATINEE_CONFIG": str(tmp_path / "nowhere.toml")}, tmp_path)
+
+
+def test_the_table_of_the_cloud(tmp_path: Path) -> None:
+    (tmp_path / "matinee.toml").write_text(
+        'store = "/srv"\n[cloud]\nname = "mine"\nvolume_size_gb = 7\npublic_key = "~/k"'
+    )
+    settings = read_settings({"MATINEE_CLOUD_VOLUME_SIZE_GB": "8", "MATINEE_CLOUD_OBJECT_CLOUD": "chi"}, tmp_path)
+    assert settings.store == "/srv"
+    assert settings.cloud == CloudSettings(
+        name="mine", volume_size_gb=8, public_key=Path.home() / "k", object_cloud="chi"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('cloud = "kvm"', r"cloud = 'kvm': expected a table, \[cloud\]"),
+        ('[cloud]\nnmae = "x"', r"unknown key 'cloud.nmae', did you mean 'cloud.name'\?"),
+        ('[clout]\nname = "x"', r"unknown key 'clout', did you mean 'cloud'\?"),
+        ("[cloud]\nvolume_size_gb = 0", r"cloud.volume_size_gb = '0': expected a whole number above 0"),
+        ("[cloud]\nvolume_size_gb = 1.5", r"cloud.volume_size_gb = 1.5: expected a text"),
+        ("[cloud]\nname = 3", r"cloud.name = 3: expected a text in quotes"),
+    ],
+)
+def test_a_mistake_in_the_table_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "matinee.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_settings({}, tmp_path)
+
+
+def test_a_mistake_in_a_variable_of_the_table_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"MATINEE_CLOUD_IMGAE: unknown setting, did you mean 'cloud.image'\?"):
+        read_settings({"MATINEE_CLOUD_IMGAE": "x"}, Path())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ import matinee
 from matinee.errors import TrackingError, VersionNotFoundError
 from matinee.schema.certificate import Certificate
 from matinee.schema.manifest import Manifest
+from matinee.stack.folders import Folders
+from matinee.stack.supervisor import Supervisor
 from matinee.train.track import log_version
 from services import stack_service
 
@@ -99,6 +102,25 @@ def test_a_run_that_broke_off_is_finished(
     assert not tracked.unchanged
     (run,) = client.search_runs([tracked.experiment])
     assert (run.info.run_id, run.info.status) == (tracked.run, "FINISHED")
+    assert len(run.inputs.dataset_inputs) == 1
+    assert {file.path for file in client.list_artifacts(tracked.run)} == {"certificate.json", "certificate.html"}
+
+
+def test_a_killed_mlflow_is_waited_for(
+    client: MlflowClient, stack_service: Stack, version: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = type(client).log_artifact
+    kills = iter([True])
+
+    def kill_first(self: MlflowClient, run: str, path: str) -> None:
+        if next(kills, False):
+            os.kill(Supervisor(Folders(stack_service.data_dir)).states()["mlflow"].pid, signal.SIGKILL)
+        original(self, run, path)
+
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifact", kill_first)
+    tracked = log_version(version, stack_service.mlflow_url)
+    run = client.get_run(tracked.run)
+    assert run.info.status == "FINISHED"
     assert len(run.inputs.dataset_inputs) == 1
     assert {file.path for file in client.list_artifacts(tracked.run)} == {"certificate.json", "certificate.html"}
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import httpx
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["command", "environment", "is_healthy", "prepare"]
 
 _ANSWER_TIMEOUT_S: Final = 5.0
+_NOTEBOOKS: Final = Path(__file__).with_name(
+    "notebooks"
+)  # links into the repository's; an installed Matinee has copies
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder of the notebooks, with Jupyter's own settings in it, so that they move along with it."""
+    """Make the folder of the notebooks, with Jupyter's own settings in it, so that they move along with it.
+
+    Matinee's own notebooks are put there where they are missing; one that is there is the user's and stays as it is.
+    """
     for place in (folder, folder / ".jupyter"):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for notebook in _NOTEBOOKS.glob("*.ipynb"):
+        if not (folder / notebook.name).exists():
+            shutil.copyfile(notebook, folder / notebook.name)
 
 
 def command(folder: Path, port: int, listen: str) -> list[str]:

@@ -101,7 +101,11 @@ def _mlflow_program(folders: Folders, state: StackState) -> Program:
 
 
 def _jupyter_program(folders: Folders, state: StackState) -> Program:
-    notebooks = {"MATINEE_DATA_DIR": str(folders.root), "MLFLOW_TRACKING_URI": state.mlflow_url}
+    notebooks = {
+        "MATINEE_DATA_DIR": str(folders.root),
+        "MLFLOW_TRACKING_URI": state.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
     return Program(
         jupyter.command(folders.jupyter, state.jupyter_port, state.listen),
         jupyter.environment(folders.jupyter, folders.run / "jupyter", token=state.jupyter_token, notebooks=notebooks),

@@ -1,0 +1,126 @@
+"""The notebook that a stack's Jupyter has, every cell of it run as Jupyter would, over a version that was published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import matinee
+from matinee import database
+from matinee.lineage import Recorder
+from matinee.stack import jupyter
+from matinee.stack.folders import Folders
+from matinee.stack.services import SERVICES
+from matinee.stack.state import StackState
+from services import stack_service
+
+if TYPE_CHECKING:
+    from matinee.register import Registered
+    from matinee.stack import Stack
+
+__all__ = ["stack_service"]  # a fixture
+
+ROOT = Path(__file__).parents[2]
+NAME = "01_data.ipynb"
+EVENTS, USERS, ITEMS = 600, 40, 30
+
+# Appended to the notebook: what its cells found, as JSON.
+FOUND = """
+import json
+
+print(json.dumps({
+    "version": newest.id,
+    "rows": [certificate.train.rows, certificate.eval.rows, certificate.test.rows],
+    "people": [known.users, known.items],
+    "busiest": busiest,
+    "links": [[link.kind, link.state] for link in chain.links],
+    "run": run.info.run_id,
+    "digest": dataset.digest,
+    "artifacts": artifacts,
+}))
+"""
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def test_every_cell_runs_over_what_was_published(stack_service: Stack, tmp_path: Path) -> None:
+    registered = publish(stack_service, tmp_path)
+    notebook = nbformat.read(stack_service.data_dir / "jupyter" / NAME, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(FOUND))
+    outputs = execute(notebook, stack_service)
+    found: dict[str, Any] = json.loads(outputs[-1]["text"])
+
+    known = database.version(stack_service.postgres_url, registered.id)
+    assert found["version"] == registered.id
+    assert found["rows"] == [known.train, known.eval, known.test]
+    assert sum(found["rows"]) == EVENTS
+    assert found["people"] == [registered.users, registered.items] == [USERS, ITEMS]
+    assert found["busiest"][0] == "7"
+    kinds = ("source", "archive", "version", "published", "registered", "registered")
+    assert found["links"] == [[kind, "ok"] for kind in kinds]
+    assert found["run"] == registered.run
+    assert known.manifest_sha256.startswith(found["digest"])
+    assert found["artifacts"] == ["certificate.html", "certificate.json"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
+    password = stack_service.postgres_url.split("@")[0].rpartition(":")[2]
+    assert password not in json.dumps(outputs)
+
+
+def test_jupyter_offers_it(stack_service: Stack) -> None:
+    address, _, token = stack_service.jupyter_url.partition("/lab?token=")
+    headers = {"Authorization": f"token {token}"}
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        told = client.get(f"{address}/api/contents/{NAME}").raise_for_status().json()
+    assert told["type"] == "notebook"
+    assert [cell["id"] for cell in told["content"]["cells"]] == [cell["id"] for cell in shipped().cells]
+
+
+def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    jupyter.prepare(tmp_path)
+    assert (tmp_path / NAME).read_bytes() == (ROOT / "notebooks" / NAME).read_bytes()
+    (tmp_path / NAME).write_text("mine")
+    jupyter.prepare(tmp_path)
+    assert (tmp_path / NAME).read_text() == "mine"
+
+
+def test_it_is_kept_without_outputs() -> None:
+    notebook = shipped()
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)
+
+
+def publish(stack: Stack, folder: Path) -> Registered:
+    """A version of a log of its own, published to the stack and registered in it; users come one after the other."""
+    log = folder / "notebook.csv"
+    users = [7 if number % 3 == 0 else number * USERS // EVENTS for number in range(EVENTS)]
+    lines = [f"{user},{n % ITEMS},3.0,{1_000_000_000 + 86_400 * n}" for n, user in enumerate(users)]
+    log.write_text("\n".join(["userId,movieId,rating,timestamp", *lines, ""]))
+    lineage = Recorder(stack.data_dir / "lineage")
+    made = matinee.transform(log, out=folder / "version", name="notebook", lineage=lineage)
+    loaded = matinee.versions.publish(made.folder, data_dir=stack.data_dir, lineage=lineage)
+    return matinee.register(made.folder, location=loaded.location, data_dir=stack.data_dir, lineage=lineage)
+
+
+def execute(notebook: nbformat.NotebookNode, stack: Stack) -> list[dict[str, Any]]:
+    """Run every cell in a kernel with the environment that the stack's Jupyter gives its own; all their outputs."""
+    folders = Folders.of(stack.data_dir)
+    state = StackState.read(folders.state)
+    assert state is not None
+    jupyter_itself = SERVICES["jupyter"].program(folders, state)
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": jupyter_itself.folder}}
+    )
+    client.execute(env=jupyter_itself.environment)
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def shipped() -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / NAME, as_version=4)

@@ -36,6 +36,8 @@ _NAME = "bench"
 _TRANSFORM = """
 import sys
 from pathlib import Path
+from matinee.etl.numba_start import start_numba_lightly
+start_numba_lightly()  # as the command does
 from matinee.etl.transform import transform
 from matinee.schema.transform_settings import TransformSettings
 source, out, limit, kind = sys.argv[1:]

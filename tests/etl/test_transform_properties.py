@@ -84,7 +84,7 @@ def _plain_page() -> Iterator[None]:
         path.write_text(certificate.to_json(), encoding="utf-8")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("matinee.etl.transform.write_page", write_page)
+        patch.setattr("matinee.etl.certificate_page.write_page", write_page)
         yield
 
 

@@ -79,6 +79,9 @@ def transform(
         workers: Processor cores to use; by default all.
         output: How to tell.
     """
+    from matinee.etl.numba_start import start_numba_lightly  # noqa: PLC0415 - as below
+
+    start_numba_lightly()
     from matinee.etl import stages  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     settings = read_settings()

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +25,15 @@ from matinee.errors import (
 )
 from matinee.etl.archive import open_log
 from matinee.etl.certificate import certify
-from matinee.etl.certificate_page import write_page
 from matinee.etl.digest import file_sha256
 from matinee.etl.emit import RepeatsFoundError, Writer, ahead, emit
-from matinee.etl.events import EventsWriter
 from matinee.etl.facts import Facts
 from matinee.etl.hashing import HashedFile
-from matinee.etl.id_files import write_id_map
 from matinee.etl.ids import DenseIds
 from matinee.etl.order import Batch, Room, in_order, shuffle_ties
 from matinee.etl.parse import is_compiled
 from matinee.etl.read import Log, read_log
 from matinee.etl.run_record import run_record
-from matinee.etl.sequences import SequencesWriter
 from matinee.etl.split import Splitter, fold_shares, make_splitter
 from matinee.etl.staging import staged
 from matinee.etl.survey import Survey, survey
@@ -173,6 +170,8 @@ class _Job:
             return self._run(sha256, known_sha256, out)
 
     def _run(self, sha256: Future[str] | None, known_sha256: str | None, out: Path) -> LocalVersion:
+        if not self._text_only:
+            self._aside.submit(_load_writers)
         with self._phase("read"):
             log = self._read()
         with self._phase("write"):
@@ -265,6 +264,9 @@ class _Job:
         writers: list[Writer] = [text]
         facts = None
         if not self._text_only:
+            from matinee.etl.events import EventsWriter  # noqa: PLC0415 - see _load_writers
+            from matinee.etl.sequences import SequencesWriter  # noqa: PLC0415 - see _load_writers
+
             facts = Facts(first, last, by_time=splitter.by_time)
             parquet = EventsWriter(self._folder, has_rating=log.dialect.columns.rating >= 0)
             sequences = SequencesWriter(self._folder, self._room.folder, self._tuning.block_bytes)
@@ -289,6 +291,8 @@ class _Job:
     def _certify(
         self, identity: str, log: Log, found: Survey | None, facts: Facts | None, splitter: Splitter
     ) -> Certificate:
+        from matinee.etl.certificate_page import write_page  # noqa: PLC0415 - see _load_writers
+
         if facts is None:
             raise ValueError("text only has no certificate")
         certificate = certify(identity, self._settings, log, found, facts, splitter.cuts(), self._repeats)
@@ -302,6 +306,8 @@ class _Job:
         return raw(codes if provisional is None else provisional[codes.astype(np.int64) - 1])
 
     def _write_ids(self, path: str, raw: pa.Array) -> IdMapEntry:
+        from matinee.etl.id_files import write_id_map  # noqa: PLC0415 - see _load_writers
+
         entry, id_map = write_id_map(self._folder, path, raw)
         self._files.append(entry)
         return id_map
@@ -344,6 +350,12 @@ class _Job:
         start = time.perf_counter()
         yield
         self._phases[name] = time.perf_counter() - start
+
+
+def _load_writers() -> None:
+    """Import what writes a version while the log is read, which needs none of it; pyarrow alone takes a tenth second."""
+    for name in ("events", "id_files", "sequences", "certificate_page"):
+        import_module(f"matinee.etl.{name}")
 
 
 def _with_hints(settings: TransformSettings, source: object) -> TransformSettings:

@@ -39,11 +39,11 @@ $(VENV)/.core: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,cloud,dev]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,cloud,dev,bench]'
 	touch $@
 
 $(OPENSTACK)/.installed: $(OPENSTACK_LOCK)

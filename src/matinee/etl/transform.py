@@ -353,7 +353,7 @@ class _Job:
 
 
 def _load_writers() -> None:
-    """Import what writes a version while the log is read, which needs none of it; pyarrow alone takes a tenth second."""
+    """Import what writes a version while the log is read, which needs none of it."""
     for name in ("events", "id_files", "sequences", "certificate_page"):
         import_module(f"matinee.etl.{name}")
 

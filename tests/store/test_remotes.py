@@ -140,6 +140,8 @@ def test_a_remote_that_is_there_is_only_checked(config: Path, tmp_path: Path) ->
     assert config.read_text() == before
     with pytest.raises(UsageError, match="--type swift or --type s3"):
         stores.add("unheard-of")
+    with pytest.raises(UsageError, match="is no remote"):
+        stores.check("unheard-of")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,8 @@ def test_a_failed_check_is_one_line_and_exit_code_1(on_s3: Endpoint, capsys: pyt
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         assert main(["store", "add", "wrong:matinee", "--type", "s3", "--endpoint", on_s3.url]) == 1
     said = capsys.readouterr()
-    assert said.err.startswith("matinee: wrong:matinee: does not do what publishing needs (reach)")
+    assert said.err.startswith("matinee: wrong:matinee: refused while listing; check the keys")
+    assert said.err.endswith("; failed: reach\n")
     assert said.err.count("\n") == 1
     assert SECRET not in said.err + said.out
 

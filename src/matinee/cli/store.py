@@ -141,6 +141,5 @@ def _print_steps(checked: "Checked", output: Output) -> None:
 def _fail_if(checked: "Checked | None") -> None:
     """One line on stderr and exit code 1 where something failed."""
     failed = [] if checked is None else [step for step in checked.steps if step.result == "failed"]
-    if checked is not None and failed:
-        names = ", ".join(step.name for step in failed)
-        raise StoreError(f"{checked.store}: does not do what publishing needs ({names}): {failed[0].detail}")
+    if failed:
+        raise StoreError(f"{failed[0].detail}; failed: {', '.join(step.name for step in failed)}")

@@ -144,6 +144,8 @@ class _Checker:
         return "the new bytes are read, none of the old"
 
     def _write_if_new(self) -> str:
+        if self.store.location.folder is not None:
+            raise _NotOfferedError("nor needed: publishers to a folder wait for each other")
         if self.kind != "S3":
             raise _NotOfferedError(f"rclone has no conditional write for {self.kind}; LATEST goes to who writes last")
         with _small_file(b"another") as (folder, name):

@@ -231,7 +231,7 @@ class Rclone:
 
     def describe(self, fs: str) -> tuple[str, str, str]:
         """What stands behind a remote, aliases followed: its kind ('Swift', 'S3', ...), its name, its root."""
-        found = self.call("operations/fsinfo", "asking what it is", fs=fs)
+        found = self.call("operations/fsinfo", "reaching it", fs=fs)
         return str(found["String"]).partition(" ")[0], str(found["Name"]).partition("{")[0], str(found["Root"])
 
     def delete_file(self, fs: str, path: str) -> None:

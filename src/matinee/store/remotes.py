@@ -121,11 +121,16 @@ def check(store: str, *, endpoint: str | None = None, config: str | Path | None 
         config: rclone's configuration file, for a remote; default the user's own.
 
     Raises:
-        UsageError: it is no STORE.
+        UsageError: it is no STORE, or a word that is neither a remote nor a folder.
         StoreError: rclone is missing, or does not start.
     """
     place = None if config is None else Path(config)
-    if _NAME.fullmatch(store) and not Path(store).exists() and store in {remote.name for remote in list(config=config)}:
+    if _NAME.fullmatch(store) and not Path(store).exists():
+        if store not in {remote.name for remote in list(config=config)}:
+            raise UsageError(
+                f"{store}: is no remote ('matinee store list' lists yours), nor is there such a folder; write ./{store} "
+                "for one that is to be made"
+            )
         store = f"{store}:"
     if re.fullmatch(r"[^/:]+:", store):
         store = f"{store}matinee-check-{token_hex(4)}"

@@ -128,8 +128,8 @@ def check(store: str, *, endpoint: str | None = None, config: str | Path | None 
     if _NAME.fullmatch(store) and not Path(store).exists():
         if store not in {remote.name for remote in list(config=config)}:
             raise UsageError(
-                f"{store}: is no remote ('matinee store list' lists yours), nor is there such a folder; write ./{store} "
-                "for one that is to be made"
+                f"{store}: is no remote ('matinee store list' lists yours), nor is there such a folder; write "
+                f"./{store} for one that is to be made"
             )
         store = f"{store}:"
     if re.fullmatch(r"[^/:]+:", store):

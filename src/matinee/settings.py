@@ -182,5 +182,5 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[str, st
 
 def _nearest(key: str) -> str:
     """', did you mean ...?' where a known key resembles it."""
-    near = difflib.get_close_matches(key, [*_KEYS, _TABLE], n=1)
+    near = difflib.get_close_matches(key, _KEYS, n=1)
     return f", did you mean {near[0]!r}?" if near else ""

@@ -64,6 +64,7 @@ def test_every_cell_runs_over_what_was_published(stack_service: Stack, tmp_path:
     assert found["busiest"][0] == "7"
     kinds = ("source", "archive", "version", "published", "registered", "registered")
     assert found["links"] == [[kind, "ok"] for kind in kinds]
+    assert any(f"  registered  ok         {registered.id}\n" in output.get("text", "") for output in outputs)
     assert found["run"] == registered.run
     assert known.manifest_sha256.startswith(found["digest"])
     assert found["artifacts"] == ["certificate.html", "certificate.json"]

@@ -91,14 +91,14 @@ class Chain:
         """The chain as text, a block a link, without colours."""
         text = [f"{self.name}  {self.version}  {'whole' if self.whole else 'BROKEN'}"]
         for link in self.links:
-            text.append(f"  {link.kind:<10}{link.state:<11}{link.what}")
-            text.append(f"{'':<12}where    {link.where}")
+            text.append(f"  {link.kind:<12}{link.state:<11}{link.what}")
+            text.append(f"{'':<14}where    {link.where}")
             if link.sha256:
-                text.append(f"{'':<12}sha256   {link.sha256}")
+                text.append(f"{'':<14}sha256   {link.sha256}")
             if link.run:
-                text.append(f"{'':<12}run      {link.run}  {link.when}")
-            text.append(f"{'':<12}detail   {link.detail}")
-            text.extend(f"{'':<12}! {finding}" for finding in link.findings)
+                text.append(f"{'':<14}run      {link.run}  {link.when}")
+            text.append(f"{'':<14}detail   {link.detail}")
+            text.extend(f"{'':<14}! {finding}" for finding in link.findings)
         return tuple(text)
 
 

@@ -155,7 +155,7 @@ class Spill:
         self._first, self._last = 2**63 - 1, -(2**63)
         self._ratings: list[float] | None = []  # of all runs; None when a run is wide, or there are too many
         self._codes: list[NDArray[np.uint8]] = []  # of each run's ratings among those
-        self._starts: NDArray[np.int32] | None = None
+        self._gathered: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]] | None = None
 
     def append(self, run: PackedRun) -> None:
         """Add a run after all others.
@@ -175,6 +175,7 @@ class Spill:
         self._runs.append(_Stored(words, offset, run.starts, run.first, run.ratings))
         self._first, self._last = min(self._first, run.first), max(self._last, run.last)
         self._code_ratings(run.ratings)
+        self._gathered = None
         self.counts += np.diff(run.starts)
 
     def pieces(self, bucket: int, most: int) -> Iterator[Events]:
@@ -211,9 +212,11 @@ class Spill:
         high[-1] = self._bounds[last - 1] - 1 if last < self.buckets else self._last
         if any(int(to) - int(since) >= _NARROW_TIME for since, to in zip(low, high, strict=True)):
             return None
-        if self._starts is None:
-            self._starts = np.stack([run.starts for run in self._runs])
-        starts = self._starts[:, first : last + 1].astype(np.int64)
+        if self._gathered is None:
+            bases = np.array([run.base for run in self._runs], np.int64)
+            self._gathered = np.stack([run.starts for run in self._runs]), bases, np.stack(self._codes)
+        all_starts, bases, codes = self._gathered
+        starts = all_starts[:, first : last + 1].astype(np.int64)
         sizes = starts[:, -1] - starts[:, 0]
         begins = np.cumsum(sizes) - sizes
         words = np.empty(3 * int(self.counts[first:last].sum()), np.uint32)
@@ -228,8 +231,7 @@ class Spill:
         starts += (begins - starts[:, 0])[:, None]
         ratings = np.full(_NARROW_RATINGS, np.nan)
         ratings[: len(self._ratings)] = self._ratings
-        bases = np.array([run.base for run in self._runs], np.int64)
-        return NarrowPart(words, starts, bases, np.stack(self._codes), ratings, low, high)
+        return NarrowPart(words, starts, bases, codes, ratings, low, high)
 
     def run(self, number: int) -> Events:
         """The events of one run that had any, in the order in which they were packed."""
@@ -241,6 +243,7 @@ class Spill:
     def close(self) -> None:
         """Give memory and disk back."""
         self._runs.clear()
+        self._gathered = None
         if self._file is not None:
             os.close(self._file)
             self._file = None

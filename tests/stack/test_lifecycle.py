@@ -20,6 +20,7 @@ from matinee.stack.folders import Folders
 from matinee.stack.s3 import is_healthy, make_bucket, running_s3
 from matinee.stack.signing import send_signed
 from matinee.stack.state import StackState
+from matinee.stack.stop import kept
 from matinee.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def test_one_that_does_not_come_up_is_quoted(data_dir: Path) -> None:
     config.write_text("import os\nprint('the stage is on fire', flush=True)\nos._exit(3)\n")
     with pytest.raises(ServiceError, match=r"JupyterLab: does not come up \(.*the stage is on fire\); all of it in /"):
         matinee.up(["jupyter"], data_dir=data_dir)
+    assert kept(Folders.of(data_dir)) == {"jupyter"}
     (jupyter,) = [service for service in matinee.status(data_dir=data_dir).services if service.name == "jupyter"]
     assert jupyter.state in {"failing", "starting"}
     config.unlink()  # it is tried again and again, and comes back by itself

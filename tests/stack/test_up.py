@@ -55,7 +55,8 @@ def test_nobody_gets_in_without_what_lets_in(stack_service: Stack) -> None:
 
 def test_no_secret_is_where_others_see_it(stack_service: Stack) -> None:
     folders = Folders(stack_service.data_dir)
-    for path in (folders.state, folders.run, folders.logs, folders.postgres, folders.run / "supervisor.sock"):
+    closed = (folders.state, folders.run, folders.logs, folders.postgres, folders.s3, folders.jupyter)
+    for path in (*closed, folders.run / "supervisor.sock"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     state = StackState.read(folders.state)
     assert state is not None

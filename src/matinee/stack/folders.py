@@ -98,7 +98,7 @@ class Folders:
     @contextlib.contextmanager
     def using(self) -> Iterator[None]:
         """For whoever needs the stack to stay up; many at a time."""
-        handle = os.open(self.run / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = _open(self.run / _USERS, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield
@@ -107,7 +107,7 @@ class Folders:
 
     def in_use(self) -> bool:
         """Whether somebody needs the stack to stay up; asked under `changing`, or two who ask would see each other."""
-        handle = os.open(self.run / _USERS, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = _open(self.run / _USERS, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,9 +119,16 @@ class Folders:
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
         """For whoever starts or stops services: one at a time, the others wait."""
-        handle = os.open(self.run, os.O_RDONLY | os.O_DIRECTORY)
+        handle = _open(self.run, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags, 0o600)
+    except PermissionError:
+        raise ServiceError(f"{path}: closed to you; the stack belongs to another user, run as that one") from None

@@ -13,7 +13,7 @@ from matinee.errors import UsageError
 from matinee.schema.progress import Progress, Silent
 from matinee.stack.folders import Folders
 from matinee.stack.start import Stack, start
-from matinee.stack.stop import keep, kept, stop, stop_all
+from matinee.stack.stop import kept, stop, stop_all
 from matinee.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -46,11 +46,8 @@ def up(
     """
     folders = Folders.of(data_dir)
     folders.make()
-    names = None if services is None else list(services)
     with folders.changing():
-        stack = start(names, folders, listen=listen, progress=progress or Silent())
-        keep(stack.services if names is None else names, folders)
-    return stack
+        return start(services, folders, listen=listen, kept=True, progress=progress or Silent())
 
 
 def down(*, data_dir: str | Path = "matinee-data") -> bool:
@@ -96,7 +93,7 @@ def restart(
             raise UsageError(f"{name}: no such service; there are {', '.join(states)}")
     with folders.changing():
         stop(names, folders)
-        return start(names, folders, listen=None, progress=progress or Silent())
+        return start(names, folders, progress=progress or Silent())
 
 
 @contextlib.contextmanager
@@ -113,7 +110,7 @@ def running(
     try:
         with folders.using():
             with folders.changing():
-                stack = start(services, folders, listen=None, progress=progress or Silent())
+                stack = start(services, folders, progress=progress or Silent())
             yield stack
     finally:
         with folders.changing():

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import UsageError
+from matinee.errors import ServiceError, UsageError
 from matinee.stack.folders import Folders
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def logs(
 
     Raises:
         UsageError: there is no such service, or nothing was ever started here.
+        ServiceError: the stack belongs to another user.
     """
     if service is not None and service not in LOGS:
         raise UsageError(f"{service}: no such service; there are {', '.join(LOGS)}")
@@ -73,6 +74,10 @@ class _Followed:
                 self._offset = file.tell()
         except FileNotFoundError:
             return []
+        except PermissionError:
+            raise ServiceError(
+                f"{self._path}: closed to you; the stack belongs to another user, run as that one"
+            ) from None
         *whole, self._rest = text.split("\n")
         if self._lines is None:
             return whole

@@ -124,7 +124,8 @@ def prepare(folder: Path, endpoint: Endpoint, ports: Ports) -> None:
     """
     _weed_path()
     try:
-        (folder / _DATA).mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / _DATA).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ServiceError(f"{folder}: cannot hold S3 ({error.strerror}); check who owns it") from None
     clear_sockets(ports)

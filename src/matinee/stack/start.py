@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from matinee.errors import DiskFullError, ServiceError, UsageError
 from matinee.stack.endpoint import Endpoint, find_port, free_ports, is_free, read_or_make
 from matinee.stack.state import LOOPBACK, StackState
+from matinee.stack.stop import forget, keep
 from matinee.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -67,10 +68,13 @@ class Stack:
         return self.jupyter_url.partition("/lab?")[0]
 
 
-def start(names: Iterable[str] | None, folders: Folders, *, listen: str | None, progress: Progress) -> Stack:
+def start(
+    names: Iterable[str] | None, folders: Folders, *, listen: str | None = None, kept: bool = False, progress: Progress
+) -> Stack:
     """Start the named services and all that they need (None: all) and wait until they are well.
 
-    The caller holds `folders.changing()`.
+    The caller holds `folders.changing()`. With `kept` they stay until `matinee down`, also where one does not come up:
+    it is tried again.
 
     Raises:
         UsageError, ServiceError, DiskFullError: see `matinee.up`.
@@ -87,7 +91,10 @@ def start(names: Iterable[str] | None, folders: Folders, *, listen: str | None, 
         if state.is_open and not is_free(state.s3_open_port, state.listen):
             state = replace(state, s3_open_port=find_port(set()))
         state.write(folders.state)
+        forget(folders)  # what a supervisor that was killed had to keep up
         supervisor.start(SERVICES.values(), s3_door=state.is_open)
+    if kept:
+        keep((service.name for service in wanted), folders)
     state = _start(wanted, folders, state, supervisor, progress)
     _wait(wanted, folders, state, supervisor, progress)
     for service in wanted:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matinee.stack.folders import Folders
 
-__all__ = ["keep", "kept", "stop", "stop_all"]
+__all__ = ["forget", "keep", "kept", "stop", "stop_all"]
 
 _KEPT: Final = "kept.json"
 
@@ -39,7 +39,7 @@ def stop_all(folders: Folders) -> bool:
     if ran:
         stop(supervisor.states(), folders)
     supervisor.shut_down()
-    (folders.run / _KEPT).unlink(missing_ok=True)
+    forget(folders)
     state = StackState.read(folders.state)
     if ran and state is not None:
         from matinee.stack.s3 import clear_sockets  # noqa: PLC0415 - brings the HTTP client
@@ -59,3 +59,8 @@ def kept(folders: Folders) -> set[str]:
         return set(json.loads((folders.run / _KEPT).read_bytes())) if Supervisor(folders).pid else set()
     except (OSError, ValueError):
         return set()
+
+
+def forget(folders: Folders) -> None:
+    """No service is to stay."""
+    (folders.run / _KEPT).unlink(missing_ok=True)

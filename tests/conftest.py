@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # The oracle and the strategies are modules of this folder, which is not a package.
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Fixtures that start real services: named here once, since one that is imported into two modules is started twice.
+pytest_plugins = ("services", "openstack_services")
+
 # HYPOTHESIS_PROFILE=thorough looks for long where `make test` looks for a minute. Failing examples are kept in the
 # repository's root, as every test has a working directory of its own.
 configuration.set_hypothesis_home_dir(Path(__file__).parent.parent / ".hypothesis")

@@ -1,4 +1,4 @@
-"""Fixtures that start real services, imported where they are used.
+"""Fixtures that start real services, for all tests (conftest.py names this module as a plugin).
 
 `xdist_group("s3")`, `xdist_group("postgres")` and `xdist_group("stack")` keep it at one service of a kind.
 """

@@ -24,14 +24,11 @@ from matinee.etl.catalogue import Dataset, Mirror
 from matinee.processes import birth_of
 from matinee.stack.folders import Folders
 from matinee.stack.state import StackState
-from services import bucket, on_s3, s3_service, stack_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from matinee.stack import Stack
-
-__all__ = ["bucket", "on_s3", "s3_service", "stack_service"]
 
 GB = 10**9
 

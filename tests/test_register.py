@@ -16,14 +16,11 @@ from matinee.cli import main
 from matinee.errors import VersionDamagedError, VersionNotFoundError
 from matinee.lineage import Recorder, trace
 from matinee.schema.manifest import Manifest
-from services import stack_service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matinee.stack import Stack
-
-__all__ = ["stack_service"]  # a fixture
 
 pytestmark = pytest.mark.xdist_group("stack")
 

@@ -10,7 +10,6 @@ import pytest
 
 import matinee.cloud
 from matinee.errors import CloudConflictError, CloudDeniedError, CloudUnreachableError
-from openstack_services import openstack  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture
 def real(
-    openstack: OpenStack,  # noqa: F811 - the fixture that is imported above
+    openstack: OpenStack,
     kvm: Double,
     machine: Callable[..., Settings],
     clouds_yaml: Callable[..., Path],
@@ -68,7 +67,7 @@ def real(
     return make
 
 
-def test_the_whole_life_of_a_container(real: Real, openstack: OpenStack, kvm: Double) -> None:  # noqa: F811 - see real
+def test_the_whole_life_of_a_container(real: Real, openstack: OpenStack, kvm: Double) -> None:
     settings = real()
     name = settings.cloud.container
     assert name is not None
@@ -94,7 +93,7 @@ def test_the_whole_life_of_a_container(real: Real, openstack: OpenStack, kvm: Do
 
 def test_a_container_made_by_hand_is_used_and_never_deleted(
     real: Real,
-    openstack: OpenStack,  # noqa: F811 - see real
+    openstack: OpenStack,
 ) -> None:
     settings = real()
     name = settings.cloud.container
@@ -112,7 +111,7 @@ def test_a_wrong_secret(real: Real) -> None:
         matinee.cloud.plan(settings=real(secret="wrong"))
 
 
-def test_a_deleted_credential(real: Real, openstack: OpenStack) -> None:  # noqa: F811 - see real
+def test_a_deleted_credential(real: Real, openstack: OpenStack) -> None:
     credential = openstack.credential("member")
     settings = real(credential)
     matinee.cloud.plan(settings=settings)
@@ -121,25 +120,25 @@ def test_a_deleted_credential(real: Real, openstack: OpenStack) -> None:  # noqa
         matinee.cloud.plan(settings=settings)
 
 
-def test_a_credential_that_is_deleted_between_plan_and_up(real: Real, openstack: OpenStack) -> None:  # noqa: F811 - see real
+def test_a_credential_that_is_deleted_between_plan_and_up(real: Real, openstack: OpenStack) -> None:
     credential = openstack.credential("member")
     settings = real(credential)
     with pytest.raises(CloudDeniedError, match=r"real: creating key pair 'matinee': 40[14], the credential is wrong"):
         matinee.cloud.up(settings=settings, confirm=lambda _: openstack.revoke(credential) is None)
 
 
-def test_tokens_that_expire_between_plan_and_up(real: Real, openstack: OpenStack) -> None:  # noqa: F811 - see real
+def test_tokens_that_expire_between_plan_and_up(real: Real, openstack: OpenStack) -> None:
     done = matinee.cloud.up(settings=real(), confirm=lambda _: openstack.revoke_tokens() is None)
     assert done is not None
     assert done.container is not None
 
 
-def test_a_credential_that_may_only_read(real: Real, openstack: OpenStack) -> None:  # noqa: F811 - see real
+def test_a_credential_that_may_only_read(real: Real, openstack: OpenStack) -> None:
     with pytest.raises(CloudDeniedError, match=r"real: creating container 'versions-\d+': 403, this credential"):
         matinee.cloud.up(settings=real(openstack.reader))
 
 
-def test_an_object_store_that_dies_and_comes_back(real: Real, openstack: OpenStack) -> None:  # noqa: F811 - see real
+def test_an_object_store_that_dies_and_comes_back(real: Real, openstack: OpenStack) -> None:
     settings = real()
     openstack.kill("proxy")
     try:

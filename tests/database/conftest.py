@@ -11,12 +11,11 @@ import pytest
 import matinee
 from matinee.database import fill, migrate
 from matinee.stack import postgres
-from services import PostgresServer, database, postgres_service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["database", "postgres_service"]  # fixtures
+    from services import PostgresServer
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,11 @@ import pytest
 from compose_file import FOLDER, load
 from matinee.processes import end
 from matinee.stack import postgres
-from services import PostgresServer, database, postgres_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["database", "postgres_service"]
+    from services import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

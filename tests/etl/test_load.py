@@ -19,7 +19,6 @@ from matinee.lineage import Recorder, trace
 from matinee.schema.manifest import Manifest
 from matinee.stack.s3 import start_s3, stop_s3
 from matinee.store import Store, StoredFiles, gc, open_store, rollback, verify
-from services import bucket, on_s3, s3_service
 from toy_version import SIZES, contents, make_version
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matinee.stack.s3 import Endpoint
-
-__all__ = ["bucket", "on_s3", "s3_service"]
 
 # One file is large enough to be sent in parts where S3_PARTS is in the environment.
 LARGER = SIZES | {"raw/a log.zip": 6_000_000, "events/train.parquet": 3_000_000, "training/toy_train.txt": 1_000_000}

@@ -18,13 +18,10 @@ from matinee.stack import jupyter
 from matinee.stack.folders import Folders
 from matinee.stack.services import SERVICES
 from matinee.stack.state import StackState
-from services import stack_service
 
 if TYPE_CHECKING:
     from matinee.register import Registered
     from matinee.stack import Stack
-
-__all__ = ["stack_service"]  # a fixture
 
 ROOT = Path(__file__).parents[2]
 NAME = "01_data.ipynb"

@@ -29,15 +29,12 @@ from matinee.stack.dump import count_rows
 from matinee.stack.objects import Objects, Stored
 from matinee.stack.restore import restore
 from matinee.stack.state import StackState
-from services import s3_service, stack_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from matinee.stack.endpoint import Endpoint
-
-__all__ = ["s3_service", "stack_service"]
 
 pytestmark = pytest.mark.xdist_group("stack")
 

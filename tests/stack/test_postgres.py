@@ -16,9 +16,7 @@ import pytest
 from matinee.errors import DiskFullError, ServiceError
 from matinee.stack import postgres
 from matinee.stack.account import Account, account_for, become
-from services import PostgresServer, database, postgres_service
-
-__all__ = ["database", "postgres_service"]  # fixtures
+from services import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

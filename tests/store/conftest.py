@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matinee.store import Store, open_store
-from openstack_services import container, openstack
-from services import bucket, on_s3, s3_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["bucket", "container", "on_s3", "openstack", "s3_service"]
 
 
 @pytest.fixture(

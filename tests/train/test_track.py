@@ -20,14 +20,11 @@ from matinee.schema.manifest import Manifest
 from matinee.stack.folders import Folders
 from matinee.stack.supervisor import Supervisor
 from matinee.train.track import log_version
-from services import stack_service
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from matinee.stack import Stack
-
-__all__ = ["stack_service"]  # a fixture
 
 pytestmark = pytest.mark.xdist_group("stack")
 

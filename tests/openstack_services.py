@@ -82,7 +82,7 @@ class OpenStack:
         self._await("proxy", f"http://127.0.0.1:{self._ports['proxy']}/healthcheck")
 
     def start(self, *names: str) -> None:
-        """Start services that were killed: of memcached, keystone, account, container, object, proxy."""
+        """Start parts of Swift that were killed: of account, container, object, proxy."""
         for name in names:
             self._launch(name)
         for name in names:
@@ -93,6 +93,10 @@ class OpenStack:
         for name in names:
             self._processes[name].kill()
             self._processes[name].wait()
+
+    def mend(self) -> None:
+        """Start what a test has killed and, failing, not started again."""
+        self.start(*(name for name, process in self._processes.items() if process.poll() is not None))
 
     def stop_all(self) -> None:
         """End whatever still runs."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matinee.store import Checked, Store, check, open_store
-from matinee.store.failures import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,11 +184,3 @@ def self_signed(tmp_path: Path) -> Iterator[str]:
 def test_a_certificate_that_nobody_signed(self_signed: str) -> None:
     with open_store("s3://bucket", endpoint=self_signed, access_key="K", secret_key="s") as store:
         assert "who signed its certificate" in detail(check(store), "reach")
-
-
-def test_a_clock_that_is_off_is_named() -> None:
-    # What Amazon answers then; no server here can be made to disagree about the time.
-    said = (
-        "https response error StatusCode: 403, api error RequestTimeTooSkewed: The difference between the request time"
-    )
-    assert "timedatectl" in str(failure(said, "s3://bucket", "listing"))

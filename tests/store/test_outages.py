@@ -41,6 +41,13 @@ def versions(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "v1", tmp_path / "v2"
 
 
+@pytest.fixture
+def mended(openstack: OpenStack) -> Iterator[OpenStack]:
+    """Keystone and Swift, whole again for the next test whatever becomes of this one."""
+    yield openstack
+    openstack.mend()
+
+
 @contextmanager
 def when_sent(network: SlowNetwork, sent_bytes: int, action: Callable[[], object]) -> Iterator[None]:
     """Do something at a moment in the middle of the block, and be done with it at its end."""
@@ -94,17 +101,17 @@ def comes_through(
 @on_swift
 @pytest.mark.parametrize("names", [("proxy",), ("object", "container")], ids=["proxy", "disks"])
 def test_a_swift_that_dies_and_comes_back(
-    openstack: OpenStack,
+    mended: OpenStack,
     container: Callable[..., str],
     versions: tuple[Path, Path],
     names: tuple[str, ...],
     tmp_path: Path,
 ) -> None:
     def restart() -> None:
-        openstack.kill(*names)
-        openstack.start(*names)
+        mended.kill(*names)
+        mended.start(*names)
 
-    with slow_network(openstack.storage_url) as network:
+    with slow_network(mended.storage_url) as network:
         address = container(storage_url=network.url, chunk_size="512Ki")
         with open_store(address) as store:
             comes_through(store, network, versions, restart)
@@ -112,33 +119,33 @@ def test_a_swift_that_dies_and_comes_back(
             publish(tmp_path / "v3", store)
             gc(store, keep=1)
         # What broken attempts left goes with the version at the latest; the small one that is kept has no segments.
-        assert openstack.objects(f"{address.partition(':')[2]}_segments") == []
+        assert mended.objects(f"{address.partition(':')[2]}_segments") == []
 
 
 @on_swift
 def test_a_swift_that_stays_away(
-    openstack: OpenStack,
+    mended: OpenStack,
     container: Callable[..., str],
     versions: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.modules["matinee.store.publish"], "_PAUSES_S", (0.1, 0.1))
-    with slow_network(openstack.storage_url, rate_bytes_per_s=RATE) as network:
+    with slow_network(mended.storage_url, rate_bytes_per_s=RATE) as network:
         address = container(storage_url=network.url, chunk_size="512Ki")
         with open_store(address) as store:
             first = publish(versions[0], store)
             with (
-                when_sent(network, MIDDLE, lambda: openstack.kill("proxy")),
+                when_sent(network, MIDDLE, lambda: mended.kill("proxy")),
                 pytest.raises(StoreUnreachableError, match="no answer"),
             ):
                 publish(versions[1], store)
-            openstack.start("proxy")
+            mended.start("proxy")
             network.rate_bytes_per_s = None
             assert verify("LATEST", store).id == first.id
             second = publish(versions[1], store)
             assert verify("LATEST", store).id == second.id
             assert 0 < second.sent_files < second.files
-        assert len(openstack.objects(f"{address.partition(':')[2]}_segments")) == 6
+        assert len(mended.objects(f"{address.partition(':')[2]}_segments")) == 6
 
 
 def test_an_s3_that_dies_and_comes_back(tmp_path: Path, versions: tuple[Path, Path]) -> None:

@@ -148,6 +148,7 @@ _KINDS: Final = (
             "couldn't connect",
             "broken pipe",
             "unexpected eof",
+            ": eof",
             "statuscode: 502",
             "statuscode: 503",
             "statuscode: 504",

@@ -44,9 +44,9 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 class Writer(threading.Thread):
     """Does one thing over and over; remembers what it was told is done, and shrugs at what fails."""
 
-    def __init__(self, write: Callable[[int], Any], failures: tuple[type[Exception], ...]) -> None:
+    def __init__(self, write: Callable[[int], Any], failures: tuple[type[Exception], ...], pause_s: float) -> None:
         super().__init__(daemon=True)
-        self._write, self._failures = write, failures
+        self._write, self._failures, self._pause_s = write, failures, pause_s
         self._over = threading.Event()
         self.acknowledged: list[Any] = []
         self.refused = 0
@@ -59,7 +59,7 @@ class Writer(threading.Thread):
                 self.acknowledged.append(self._write(number))
             except self._failures:
                 self.refused += 1
-                time.sleep(0.1)
+            time.sleep(self._pause_s)  # what is written is read back one by one in the end
 
     def stop(self) -> None:
         self._over.set()
@@ -75,9 +75,9 @@ def test_all_recover_and_nothing_acknowledged_is_lost(stack: Stack, tmp_path: Pa
                    secret_key=stack.s3.secret_key) as store,
     ):  # fmt: skip
         writers = [
-            Writer(lambda _: log_run(mlflow), (httpx.TransportError, httpx.HTTPStatusError)),
-            Writer(lambda number: insert(stack, number), (psycopg.Error,)),
-            Writer(lambda number: publish(store, tmp_path, number), (StoreError,)),
+            Writer(lambda _: log_run(mlflow), (httpx.TransportError, httpx.HTTPStatusError), 0.1),
+            Writer(lambda number: insert(stack, number), (psycopg.Error,), 0.05),
+            Writer(lambda number: publish(store, tmp_path, number), (StoreError,), 0.3),
         ]
         with psycopg.connect(stack.postgres_url) as connection:
             connection.execute("CREATE TABLE told (number bigint)")
@@ -94,7 +94,8 @@ def test_all_recover_and_nothing_acknowledged_is_lost(stack: Stack, tmp_path: Pa
         time.sleep(1)
         for writer in writers:
             writer.stop()
-        assert all(len(writer.acknowledged) > 5 and writer.refused for writer in writers)
+        assert all(len(writer.acknowledged) > 2 for writer in writers)
+        assert all(writer.refused for writer in writers[:2])  # a publish tries again by itself, and may come through
         runs, rows, versions = (writer.acknowledged for writer in writers)
         for run in runs:
             assert run_content(mlflow, run) == (7.0, run)

@@ -27,7 +27,10 @@ def test_loopback_is_allowed() -> None:
             assert connection.recv(1) == b"x"
 
 
-def test_a_swallowed_connection_elsewhere_fails_the_test(pytester: pytest.Pytester) -> None:
+def test_a_swallowed_connection_elsewhere_fails_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the plugins of conftest.py lie
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
     pytester.makepyfile(
         """

@@ -48,8 +48,8 @@ def _line(error: Exception, what: str, credential: str) -> MatineeError:
     # Keystone says 404 of a credential that was deleted.
     if status == _UNAUTHORISED or (status == _MISSING and "application credential" in said.lower()):
         return CloudDeniedError(
-            f"{what}: {status}, the credential is wrong, expired or deleted ({said}); make a new application credential on "
-            f"the site's web page and put it into {credential}"
+            f"{what}: {status}, the credential is wrong, expired or deleted ({said}); make a new application "
+            f"credential on the site's web page and put it into {credential}"
         )
     if status == _OVER_LIMIT or (status in {_FORBIDDEN, _CONFLICT} and _is_quota(said)):
         return CloudDeniedError(

@@ -49,8 +49,13 @@ class Objects:
             aws_secret_access_key=endpoint.secret_key,
             region_name=endpoint.region,
         )
-        # No proxy of the environment: the endpoint is on this machine.
-        settings = Config(s3={"addressing_style": "path"}, proxies={"http": None, "https": None})
+        # No proxy of the environment: the endpoint is on this machine. Many attempts: a SeaweedFS that has just started
+        # answers reads with InternalError until its volumes have reported.
+        settings = Config(
+            s3={"addressing_style": "path"},
+            proxies={"http": None, "https": None},
+            retries={"mode": "standard", "total_max_attempts": 10},
+        )
         self._client: Any = session.client("s3", endpoint_url=endpoint.url, config=settings)
 
     def buckets(self) -> list[str]:

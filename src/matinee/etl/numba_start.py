@@ -1,8 +1,8 @@
-"""Numba without what it looks for and Matinee never uses: in a process of our own it is ready in half the time.
+"""Numba without what it looks for and Matinee never uses: in a process of our own it is ready sooner.
 
-At the first compiled call Numba imports SciPy (for a BLAS) and cffi where they are installed, which takes longer than a
-log of ten million rows takes to read. A process that is told here that there are none cannot use Numba for linear
-algebra, so only the command line and the benchmarks do this, never the library.
+At the first compiled call Numba imports SciPy (for a BLAS) and cffi where they are installed. A process that is told
+here that there are none cannot use Numba for linear algebra, so only the command line and the benchmarks do this, never
+the library.
 """
 
 from __future__ import annotations

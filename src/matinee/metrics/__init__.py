@@ -1,0 +1,1 @@
+"""Ranking metrics and what may be concluded from them; NumPy only."""

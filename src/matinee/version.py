@@ -1,0 +1,207 @@
+"""A version on this machine, opened for reading: facts, id maps, memory-mapped sequences, events in order of time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from matinee.errors import VersionDamagedError, VersionNotFoundError
+from matinee.schema.certificate import Certificate
+from matinee.schema.layout import ITEM_IDS, MANIFEST, USER_IDS, Split, events_path, sequence_path
+from matinee.schema.manifest import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["EventBatch", "Sequences", "Version", "open_version"]
+
+_BATCH_ROWS = 1 << 16
+
+
+class EventBatch(NamedTuple):
+    """Consecutive events of a split; (n,) each, dense ids, Unix seconds."""
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    timestamp: NDArray[np.int64]
+
+
+class Sequences(NamedTuple):
+    """Every user's items of one split in order of time: those of user u are `items[offsets[u]:offsets[u + 1]]`.
+
+    Attributes:
+        offsets: (users + 2,) int64, user 0 has none.
+        items: (events,) int32, dense ids from 1; memory-mapped where they come from a version.
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+    @property
+    def users(self) -> int:
+        """The largest dense user id."""
+        return self.offsets.size - 2
+
+    def of(self, user: int) -> NDArray[np.int32]:
+        """The items of one user, the oldest first."""
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version's folder, opened; nothing of its events is read before it is asked for.
+
+    Attributes:
+        folder: where it lies.
+        manifest, certificate: what it is made of, and whether its splits can be trusted.
+    """
+
+    folder: Path
+    manifest: Manifest
+    certificate: Certificate
+
+    @property
+    def id(self) -> str:
+        """The version's id."""
+        return self.manifest.id
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.manifest.name
+
+    @property
+    def users(self) -> int:
+        """Users in the id map; dense ids are 1..users."""
+        return self.manifest.users.count
+
+    @property
+    def items(self) -> int:
+        """Items in the id map; dense ids are 1..items."""
+        return self.manifest.items.count
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes of manifest.json: the name of all of the version's bytes at once."""
+        return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+
+    def sequences(self, split: Split) -> Sequences:
+        """The split's items by user, memory-mapped.
+
+        Raises:
+            VersionDamagedError: a file is missing, or not what the manifest says.
+        """
+        offsets = self._map(sequence_path(split, "offsets"), self.users + 2)
+        items = self._map(sequence_path(split, "items"), self._rows(split))
+        return Sequences(offsets, items)
+
+    def events(self, split: Split, *, since: int | None = None) -> Iterator[EventBatch]:
+        """The split's events in order of time, in batches; `since` leaves out those before that Unix second.
+
+        Raises:
+            VersionDamagedError: the file is missing or cannot be read.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - half a second, and training alone does not need it
+        from pyarrow import parquet  # noqa: PLC0415 - as above
+
+        path = self.folder / events_path(split)
+        try:
+            with parquet.ParquetFile(path) as file:
+                for group in _groups_since(file, since):
+                    for batch in file.iter_batches(_BATCH_ROWS, [group], columns=["user", "item", "timestamp"]):
+                        columns = EventBatch(*(batch.column(name).to_numpy() for name in EventBatch._fields))
+                        first = 0 if since is None else int(np.searchsorted(columns.timestamp, since))
+                        if first < columns.user.size:
+                            yield EventBatch(*(column[first:] for column in columns))
+        except (OSError, pa.ArrowException) as error:
+            raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
+
+    @cached_property
+    def known_items(self) -> NDArray[np.bool_]:
+        """Whether an item is warm, by dense id; (items + 1,), False for 0."""
+        known = np.zeros(self.items + 1, np.bool_)
+        known[self.sequences("train").items] = True
+        return known
+
+    @cached_property
+    def known_users(self) -> NDArray[np.bool_]:
+        """Whether a user is warm, by dense id; (users + 1,), False for 0."""
+        return np.diff(self.sequences("train").offsets) > 0
+
+    @cached_property
+    def raw_users(self) -> NDArray[np.generic]:
+        """Raw user ids by dense id - 1; (users,)."""
+        return self._raw(USER_IDS)
+
+    @cached_property
+    def raw_items(self) -> NDArray[np.generic]:
+        """Raw item ids by dense id - 1; (items,)."""
+        return self._raw(ITEM_IDS)
+
+    def _rows(self, split: Split) -> int:
+        rows: int = getattr(self.certificate, split).rows
+        return rows
+
+    def _map(self, relative: str, size: int) -> NDArray[np.generic]:
+        path = self.folder / relative
+        try:
+            # An empty file cannot be mapped.
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r" if size else None, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
+        if array.shape != (size,):
+            raise VersionDamagedError(f"{path}: {array.shape} entries, expected ({size},); transform again")
+        return array
+
+    def _raw(self, relative: str) -> NDArray[np.generic]:
+        import pyarrow as pa  # noqa: PLC0415 - see events
+        from pyarrow import parquet  # noqa: PLC0415 - see events
+
+        path = self.folder / relative
+        try:
+            table = parquet.read_table(path, columns=["id", "raw"])
+        except (OSError, pa.ArrowException) as error:
+            raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
+        array: NDArray[np.generic] = table.sort_by("id").column("raw").to_numpy()
+        return array
+
+
+def open_version(folder: str | Path) -> Version:
+    """Open the version in `folder`; costs two small files, whatever its size.
+
+    Raises:
+        VersionNotFoundError: no complete version is there, or it has no certificate: splits that nobody vouches for
+            are not trained on.
+        VersionDamagedError: manifest or certificate cannot be read, or they speak of different versions.
+    """
+    folder = Path(folder).absolute()
+    manifest = Manifest.read(folder)
+    try:
+        certificate = Certificate.read(folder)
+    except VersionNotFoundError:
+        raise VersionNotFoundError(
+            f"{folder}: version {manifest.id} has no certificate, so its splits cannot be trusted; transform again"
+        ) from None
+    if certificate.version != manifest.id:
+        raise VersionDamagedError(
+            f"{folder}: the certificate speaks of {certificate.version}, the manifest of {manifest.id}; transform again"
+        )
+    return Version(folder, manifest, certificate)
+
+
+def _groups_since(file: object, since: int | None) -> list[int]:
+    """Row groups that hold an event at or after `since`, from the file's statistics alone."""
+    metadata = file.metadata  # type: ignore[attr-defined]  # pyarrow ships no types
+    groups = range(metadata.num_row_groups)
+    if since is None:
+        return [*groups]
+    place = metadata.schema.names.index("timestamp")
+    statistics = [metadata.row_group(group).column(place).statistics for group in groups]
+    return [group for group, facts in zip(groups, statistics, strict=True) if facts is None or facts.max >= since]

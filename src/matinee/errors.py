@@ -13,6 +13,10 @@ MatineeError
 │   ├── VersionNotFoundError    no such version, or none published yet
 │   ├── VersionDamagedError     a file is missing or differs from the manifest
 │   └── VersionConflictError    the place is taken by something else
+├── ModelError                  a trained model, here or in the registry
+│   ├── ModelNotFoundError      no such model
+│   ├── ModelDamagedError       a file is missing, or is not what a model is made of
+│   └── ModelMismatchError      the model and the data do not belong together: another id map
 ├── StoreError                  the object store, or the transfer tool in front of it
 │   ├── StoreUnreachableError   it does not answer
 │   └── StoreDeniedError        it answers, and says no
@@ -41,6 +45,10 @@ __all__ = [
     "DiskFullError",
     "LineageError",
     "MatineeError",
+    "ModelDamagedError",
+    "ModelError",
+    "ModelMismatchError",
+    "ModelNotFoundError",
     "ServiceError",
     "SourceArchiveError",
     "SourceChecksumError",
@@ -116,6 +124,22 @@ class VersionDamagedError(VersionError):
 
 class VersionConflictError(VersionError):
     """The place is taken by something else."""
+
+
+class ModelError(MatineeError):
+    """Something about a trained model, on this machine or in the registry."""
+
+
+class ModelNotFoundError(ModelError):
+    """No such model."""
+
+
+class ModelDamagedError(ModelError):
+    """A file is missing, or is not what a model is made of."""
+
+
+class ModelMismatchError(ModelError):
+    """The model and the data do not belong together: another id map."""
 
 
 class StoreError(MatineeError):

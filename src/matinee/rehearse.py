@@ -148,8 +148,8 @@ def _publish(
 ) -> _Receipt:
     """Load the version, then read every byte back, here and there, and compare it with what was recorded."""
     from matinee.etl.load import load  # noqa: PLC0415 - a rehearsal without work needs no store
-    from matinee.etl.place import place  # noqa: PLC0415 - as above
     from matinee.etl.tracing import trace_in  # noqa: PLC0415 - as above
+    from matinee.place import place  # noqa: PLC0415 - as above
     from matinee.store import open_store  # noqa: PLC0415 - as above
 
     with place(store, endpoint, data_dir, create=True) as address:
@@ -225,6 +225,6 @@ def _has_a_place(data_dir: Path, store: str | None) -> bool:
     is nothing to do, and what it holds was compared byte for byte when the receipt was written. `matinee versions
     verify` asks it. Only the embedded store's folder is looked for, because it is deleted as easily as any folder.
     """
-    from matinee.etl.place import embedded_folder  # noqa: PLC0415 - see rehearse
+    from matinee.place import embedded_folder  # noqa: PLC0415 - see rehearse
 
     return store is not None or embedded_folder(data_dir).is_dir()

@@ -11,7 +11,7 @@ from matinee.checkup.packages import packages
 from matinee.checkup.programs import programs
 from matinee.checkup.reach import mirrors, reached
 from matinee.checkup.services import services
-from matinee.etl.place import DATA_DIR
+from matinee.place import DATA_DIR
 
 __all__ = ["doctor"]
 

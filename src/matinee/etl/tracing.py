@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.errors import VersionNotFoundError
-from matinee.etl.place import BUCKET, DATA_DIR, embedded_folder, open_place
 from matinee.lineage import Chain, LocalFiles
 from matinee.lineage import trace as trace_chain
+from matinee.place import BUCKET, DATA_DIR, embedded_folder, open_place
 
 if TYPE_CHECKING:
     from matinee.schema.progress import Progress

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from matinee import store as room
 from matinee.etl.load import load
-from matinee.etl.place import DATA_DIR, open_place, place
+from matinee.place import DATA_DIR, open_place, place
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from matinee.lineage.redact import without_credentials
 from matinee.schema.layout import MANIFEST, SPLITS, events_path
 from matinee.schema.manifest import Manifest
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["Artifact", "Kind", "address", "files_digest"]
 
-Kind = Literal["source", "archive", "version", "published", "registered"]
+Kind = Literal["source", "archive", "version", "published", "registered", "run", "checkpoint"]
 
 _BUCKETS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _EVENT_COLUMNS = (("user", "int32"), ("item", "int32"), ("rating", "float64"), ("timestamp", "int64"))
@@ -27,15 +30,18 @@ class Artifact:
 
     Attributes:
         kind: 'source' (where a log comes from), 'archive' (its bytes as fetched), 'version' (a local one),
-            'published' (one in a store), 'registered' (what services know of one).
+            'published' (one in a store), 'registered' (what services know of one), 'run' (a training, as MLflow was
+            told of it), 'checkpoint' (the folder of a trained model).
         name: the data set's or source's name.
         location: path, URL, or rclone's remote:path; credentials are taken out here, at the door.
-        sha256: of the bytes; of `manifest.json` for a version, local or published.
+        sha256: of the bytes; of `manifest.json` for a version, local or published; of `checkpoint.json` for a
+            checkpoint and its run.
         size_bytes, rows, files: how much it is; None where that is not known.
-        version: the version's id; empty for a source or an archive.
+        version: the version's id, also of what was trained on it; empty for a source or an archive.
         source_sha256: of the archive a version came from; equal to `sha256` for source and archive.
         files_sha256: content hash of a version's list of files (`files_digest`); empty for the others.
         columns: (name, type) of its rows, where known.
+        contents: (file, SHA-256) of a checkpoint's files, which no manifest lists.
     """
 
     kind: Kind
@@ -49,6 +55,7 @@ class Artifact:
     source_sha256: str = ""
     files_sha256: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    contents: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Take the credentials out of the location."""
@@ -85,6 +92,29 @@ class Artifact:
         """
         manifest = Manifest.read(folder)
         return cls.of_version(manifest, hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(), folder)
+
+    @classmethod
+    def of_checkpoint(cls, folder: Path, files: Sequence[str], *, name: str, version: str, source_sha256: str) -> Self:
+        """A trained model in `folder`; the first of its `files` names the others' origin and stands for them all."""
+        contents = []
+        for file in files:
+            with (folder / file).open("rb") as opened:
+                contents.append((file, hashlib.file_digest(opened, "sha256").hexdigest()))
+        return cls(
+            kind="checkpoint",
+            name=name,
+            location=str(folder),
+            sha256=contents[0][1],
+            size_bytes=sum((folder / file).stat().st_size for file in files),
+            files=len(files),
+            version=version,
+            source_sha256=source_sha256,
+            contents=tuple(contents),
+        )
+
+    def tracked(self, page: str) -> Self:
+        """The run in MLflow that a checkpoint was told to; `page` is its address there."""
+        return replace(self, kind="run", location=page, size_bytes=None, files=None, contents=())
 
     @property
     def namespace(self) -> str:

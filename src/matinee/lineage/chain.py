@@ -1,8 +1,8 @@
-"""The chain source -> archive -> version -> published, registered: from manifests and events, checked byte by byte."""
+"""The chain from a source to published versions and trained models: from manifests and events, checked byte by byte."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,11 +10,13 @@ from matinee.errors import LineageError, VersionError
 from matinee.lineage import journal
 from matinee.lineage.artifact import Artifact, Kind, address, files_digest
 from matinee.lineage.files import Finding, LocalFiles, State, VersionFiles, check_files, is_consistent
+from matinee.lineage.link import Link, told, worst
 from matinee.lineage.redact import without_credentials
+from matinee.lineage.trained import trained_links
 from matinee.schema.layout import MANIFEST, RAW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matinee.lineage.journal import RecordedRun
     from matinee.schema.manifest import Manifest
@@ -24,37 +26,8 @@ __all__ = ["Chain", "Link", "trace"]
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """One link of the chain.
-
-    Attributes:
-        kind: 'source', 'archive', 'version', 'published' or 'registered'.
-        what: the source's or archive's name, or the version's id.
-        where: its address, without credentials.
-        sha256: of the archive's bytes, or of a version's `manifest.json`; empty where neither is known.
-        run: id of the OpenLineage run that made it; empty where none is recorded.
-        when: the end of that run, ISO 8601 in UTC; empty where none is recorded.
-        state: 'ok', 'missing', 'changed', or 'unrecorded': nothing contradicts it, but no event tells of it.
-        detail: one line for a person.
-        checked: files whose bytes were read for this link.
-        findings: what is missing or changed, each by name.
-    """
-
-    kind: Kind
-    what: str
-    where: str
-    sha256: str
-    run: str
-    when: str
-    state: State
-    detail: str
-    checked: int = 0
-    findings: tuple[Finding, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
 class Chain:
-    """All links of one version, from where its log came to where it was published."""
+    """All links of one version, from where its log came to where it was published and what was trained on it."""
 
     version: str
     name: str
@@ -78,7 +51,7 @@ class Chain:
         raise LineageError(
             f"version {self.version} is not what was recorded ({places}):\n  "
             + "\n  ".join(wrong)
-            + "\npull or transform it again; a changed version is never repaired in place"
+            + "\npull or transform a version again, train a model again; what has changed is never repaired in place"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -139,6 +112,7 @@ def trace(
         *_origin_links(manifest, record),
         *(link for place in places for link in place.links()),
         *_service_links(record),
+        *trained_links(record.made),
     ]
     name = manifest.name if manifest is not None else next((a.name for a in record.artifacts), "")
     return Chain(version=wanted, name=name, links=tuple(links))
@@ -211,14 +185,14 @@ class _Place:
             place = address(artifact.location)
             if place not in seen:
                 seen.add(place)
-                yield _told(artifact, run, "recorded, not at hand to be checked")
+                yield told(artifact, run, "recorded, not at hand to be checked")
 
     def _checked_link(self, files: VersionFiles) -> Link:
         run, _ = next(self.record.made(self.kind, files.where), (None, None))
         findings = self._findings(files)
         digest = files.sha256(MANIFEST) if files.exists(MANIFEST) else ""
         checked = len(self.manifest.files) + 1 if self.manifest is not None else 0
-        state: State = _worst(findings) or ("ok" if run is not None else "unrecorded")
+        state: State = worst(findings) or ("ok" if run is not None else "unrecorded")
         if findings:
             detail = f"{len(findings)} of {checked} files are not what was recorded"
         elif run is None:
@@ -309,7 +283,7 @@ def _archive_link(
                 findings.append(Finding(path.name, "changed", sha256, found, "the archive as fetched"))
     elif manifest is not None and any(entry.path == f"{RAW}/{name}" for entry in manifest.files):
         where, detail = f"{RAW}/{name}", "kept inside the version, and checked there"
-    state: State = _worst(findings) or ("ok" if run is not None else "unrecorded")
+    state: State = worst(findings) or ("ok" if run is not None else "unrecorded")
     return Link(
         kind="archive",
         what=name,
@@ -329,7 +303,7 @@ def _service_links(record: _Record) -> Iterator[Link]:
     newest, _ = next(record.made("registered"), (None, None))
     for run, artifact in record.made("registered"):
         if run is newest:
-            yield _told(artifact, run, "recorded; the service is not asked here")
+            yield told(artifact, run, "recorded; the service is not asked here")
 
 
 def _source_disagreements(sha256: str, record: _Record) -> Iterator[Finding]:
@@ -339,24 +313,6 @@ def _source_disagreements(sha256: str, record: _Record) -> Iterator[Finding]:
             yield Finding(
                 "source", "changed", other, sha256, "SHA-256 of the source in the manifest, against the events"
             )
-
-
-def _told(artifact: Artifact, run: RecordedRun, detail: str) -> Link:
-    return Link(
-        kind=artifact.kind,
-        what=artifact.version,
-        where=artifact.location,
-        sha256=artifact.sha256,
-        run=run.id,
-        when=run.ended,
-        state="ok",
-        detail=detail,
-    )
-
-
-def _worst(findings: Iterable[Finding]) -> State | None:
-    states = {finding.state for finding in findings}
-    return "changed" if "changed" in states else "missing" if "missing" in states else None
 
 
 def _given_id(files: VersionFiles | None) -> str:

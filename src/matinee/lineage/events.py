@@ -39,7 +39,7 @@ __all__ = ["DigestDatasetFacet", "as_line", "run_event"]
 
 # A custom facet must point at its schema. `matinee_digest.json` beside this module is that schema; a URN names it
 # wherever it is stored, so that no event depends on a web server.
-_DIGEST_SCHEMA = "urn:matinee:lineage:1-1-0:matinee_digest.json#/$defs/MatineeDigestDatasetFacet"
+_DIGEST_SCHEMA = "urn:matinee:lineage:1-2-0:matinee_digest.json#/$defs/MatineeDigestDatasetFacet"
 
 
 @attr.define
@@ -53,6 +53,7 @@ class DigestDatasetFacet(DatasetFacet):
     sourceSha256: str = ""  # noqa: N815 - OpenLineage's fields are written in camel case
     filesSha256: str = ""  # noqa: N815 - see above
     version: str = ""
+    contents: dict[str, str] | None = None
 
     @staticmethod
     def _get_schema() -> str:
@@ -134,6 +135,7 @@ def _dataset_facets(artifact: Artifact, producer: str) -> dict[str, DatasetFacet
             sourceSha256=artifact.source_sha256,
             filesSha256=artifact.files_sha256,
             version=artifact.version,
+            contents=dict(artifact.contents) or None,
             producer=producer,
         ),
         "dataSource": datasource_dataset.DatasourceDatasetFacet(

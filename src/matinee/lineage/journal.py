@@ -149,6 +149,7 @@ def _artifacts(datasets: list[dict[str, Any]]) -> tuple[Artifact, ...]:
                 source_sha256=digest["sourceSha256"],
                 files_sha256=digest["filesSha256"],
                 columns=tuple((column["name"], column["type"]) for column in columns),
+                contents=tuple((digest.get("contents") or {}).items()),
             )
         )
     return tuple(found)

@@ -95,3 +95,40 @@ def test_a_mistake_in_the_table_is_named(tmp_path: Path, text: str, message: str
 def test_a_mistake_in_a_variable_of_the_table_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"MATINEE_CLOUD_IMGAE: unknown setting, did you mean 'cloud.image'\?"):
         read_settings({"MATINEE_CLOUD_IMGAE": "x"}, Path())
+
+
+def test_the_tables_of_training_are_handed_on_as_they_were_said(tmp_path: Path) -> None:
+    (tmp_path / "matinee.toml").write_text(
+        'store = "/srv"\n[train]\nepochs = 7\n[model.sse-pt]\ndropout = 0.5\nstrangers = "unk"\n[model.markov]\n'
+    )
+    settings = read_settings({"MATINEE_TRAIN_BATCH_SIZE": "64", "MATINEE_MODEL_SSE_PT_DROPOUT": "0.3"}, tmp_path)
+    assert settings.store == "/srv"
+    assert settings.train == {"epochs": 7, "batch_size": "64"}
+    known = ("sse-pt", "markov")
+    assert settings.of_model("sse-pt", known) == {"dropout": "0.3", "strangers": "unk"}
+    assert settings.of_model("markov", known) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "message"),
+    [
+        ("train = 3", {}, r"train = 3: expected a table, \[train\]"),
+        ("[model]\nsse-pt = 3", {}, r"model.sse-pt = 3: expected a table, \[model.sse-pt\]"),
+        ("[model.sse]\nx = 3", {}, r"\[model.sse\]: unknown model; known are sse-pt, sse-pt-x"),
+        (
+            "",
+            {"MATINEE_MODEL_MARKOV_X": "1"},
+            r"MATINEE_MODEL_MARKOV_X: unknown model; .* MATINEE_MODEL_SSE_PT_X_; unset",
+        ),
+    ],
+)
+def test_a_mistake_about_a_model_is_named(tmp_path: Path, text: str, environment: dict[str, str], message: str) -> None:
+    (tmp_path / "matinee.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_settings(environment, tmp_path).of_model("sse-pt", ("sse-pt", "sse-pt-x"))
+
+
+def test_a_models_name_may_begin_anothers() -> None:
+    settings = read_settings({"MATINEE_MODEL_SSE_PT_X_DROPOUT": "0.3", "MATINEE_MODEL_SSE_PT_DROPOUT": "0.1"}, Path())
+    assert settings.of_model("sse-pt", ("sse-pt", "sse-pt-x")) == {"dropout": "0.1"}
+    assert settings.of_model("sse-pt-x", ("sse-pt", "sse-pt-x")) == {"dropout": "0.3"}

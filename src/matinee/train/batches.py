@@ -1,0 +1,154 @@
+"""Training batches: sequences of like length together, replacements and negatives drawn; a function of seed and place.
+
+Nothing here has a state: what batch `step` of epoch `epoch` holds follows from the seed alone, so a training that was
+stopped goes on with the batches it would have seen, and several processes cut their shares from the same one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from matinee.model.personalized import NetworkSettings
+    from matinee.version import Sequences
+
+__all__ = ["Batch", "Batches"]
+
+_CHUNK_BATCHES = 64  # within so many shuffled batches, users are sorted by length
+
+
+class Batch(NamedTuple):
+    """B sequences, right-padded with 0 to the longest of them, L; the target of a position is the event after it.
+
+    Attributes:
+        users: (B,) rows of user vectors.
+        items: (B, L) rows of item vectors.
+        lengths: (B,) real positions, at least 1.
+        targets: (B, L) dense item ids; 0 where there is no position.
+        negatives: (B, L) for the loss 'bce', (K,) for losses with shared negatives, (0,) for 'softmax'.
+        positions: real positions of the whole batch, also where this is one process's share.
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    negatives: NDArray[np.int64]
+    positions: int
+
+
+class Batches:
+    """The batches of a training.
+
+    Args:
+        sequences: of the split `train`.
+        users: rows of the table of users, row 0 included.
+        items: rows of the table of items, row 0 included.
+        settings: of the model: maxlen, loss, negatives and what SSE replaces.
+        batch_size: sequences a batch, of all processes together.
+        seed: all draws follow from it.
+        rank: which share of each batch is ours: rows rank, rank + world, ...
+        world: processes that share a batch.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        users: int,
+        items: int,
+        settings: NetworkSettings,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.sequences, self.users, self.items, self.settings = sequences, users, items, settings
+        self.batch_size, self.seed = batch_size, seed
+        self._share = slice(rank, None, world)
+        lengths = np.diff(sequences.offsets)
+        self._trained = np.flatnonzero(lengths > 1)  # one event has no event before it: nothing to learn from
+        self._lengths = np.minimum(lengths - 1, settings.maxlen)
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches an epoch."""
+        return -(-self._trained.size // self.batch_size)
+
+    def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The users of each batch, every user with at least two events once."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(self._trained)
+        batches: list[NDArray[np.int64]] = []
+        for start in range(0, order.size, _CHUNK_BATCHES * self.batch_size):
+            chunk = order[start : start + _CHUNK_BATCHES * self.batch_size]
+            by_length = chunk[np.argsort(self._lengths[chunk], kind="stable")]
+            cut = [by_length[at : at + self.batch_size] for at in range(0, by_length.size, self.batch_size)]
+            batches += [cut[place] for place in rng.permutation(len(cut))]
+        return batches
+
+    def build(self, users: NDArray[np.int64], epoch: int, step: int) -> Batch:
+        """The batch of these users, which is the one at `step` of `epoch`; our share of it."""
+        rng = np.random.default_rng([self.seed, epoch, step])
+        lengths = self._lengths[users]
+        begin = self._windows(users, lengths, rng)
+        place = np.arange(lengths.max())
+        real = place < lengths[:, None]
+        at = (begin[:, None] + place)[real]
+        items, targets = np.zeros((2, *real.shape), np.int64)
+        items[real] = self._replaced_items(self.sequences.items[at], rng)
+        targets[real] = self._replaced_targets(self.sequences.items[at + 1], rng)
+        rows = self._replaced_users(users, rng)
+        negatives = self._negatives(targets, rng)
+        mine = self._share
+        own = negatives[mine] if negatives.ndim > 1 else negatives
+        return Batch(rows[mine], items[mine], lengths[mine], targets[mine], own, int(lengths.sum()))
+
+    def _windows(
+        self, users: NDArray[np.int64], lengths: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Where in `sequences.items` each input begins: so that it ends before the last event, or at random."""
+        last = self.sequences.offsets[users + 1] - 1 - lengths
+        if self.settings.random_window == 0:
+            return last
+        room = last - self.sequences.offsets[users]
+        back = rng.integers(0, room, endpoint=True)
+        return last - np.where(rng.random(users.size) < self.settings.random_window, back, 0)
+
+    def _replaced_users(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        if self.settings.user_keep == 1:
+            return users
+        return self._replaced(users, self.settings.user_keep, self.users, self.settings.unk_share, rng)
+
+    def _replaced_items(self, items: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
+        return self._replaced(items, self.settings.item_keep, self.items, self.settings.unk_share, rng)
+
+    def _replaced_targets(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
+        return self._replaced(targets, self.settings.target_keep, self.items, 0.0, rng)
+
+    @staticmethod
+    def _replaced(
+        ids: NDArray[Any], keep: float, rows: int, unk_share: float, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """SSE: each id stays with probability `keep`, else it is 0 with `unk_share`, else any other, uniformly."""
+        if keep == 1:
+            return ids.astype(np.int64)
+        drawn = rng.random(ids.size)
+        other = rng.integers(1, max(rows, 2), ids.size)
+        other[drawn >= 1 - (1 - keep) * unk_share] = 0
+        kept: NDArray[np.int64] = np.where(drawn < keep, ids, other)
+        return kept
+
+    def _negatives(self, targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Uniform over the items; for 'bce' none is its own position's target."""
+        match self.settings.loss:
+            case "softmax":
+                return np.zeros(0, np.int64)
+            case "bce":
+                drawn = rng.integers(1, max(self.items - 1, 2), targets.shape)
+                return np.minimum(drawn + (drawn >= targets), self.items - 1)
+            case _:
+                return rng.integers(1, self.items, self.settings.negatives)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matinee.model.histories import Histories
 
-__all__ = ["Known", "Prior", "Recommender"]
+__all__ = ["CountedRecommender", "Known", "Prior", "Recommender", "TrainingData", "exactly"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,18 @@ class Known:
 
     users: NDArray[np.bool_]
     items: NDArray[np.bool_]
+
+
+class TrainingData(Protocol):
+    """What a counted model learns from; `matinee.version.Sequences` is such data, memory-mapped."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """(users + 2,): the items of user u are `items[offsets[u]:offsets[u + 1]]`, user 0 has none."""
+
+    @property
+    def items(self) -> NDArray[np.int32]:
+        """(events,): dense ids, each person's in order of time."""
 
 
 class Recommender(ABC):
@@ -83,3 +95,19 @@ class Recommender(ABC):
         """Set the columns of items that are not known to -inf, in place."""
         scores[:, ~self.known.items] = -np.inf
         return scores
+
+
+class CountedRecommender(Recommender):
+    """A model that is counted in one go, where others are trained epoch after epoch."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, settings: Any, train: TrainingData, known: Known) -> Self:
+        """Learn from `train`, whose ids are those that `known` says are known; neither is kept or changed."""
+
+
+def exactly(arrays: Mapping[str, NDArray[Any]], *names: str) -> list[NDArray[Any]]:
+    """The arrays of these names; for `from_arrays`, raises ValueError unless there are these and no others."""
+    if arrays.keys() != {*names}:
+        raise ValueError(f"arrays {', '.join(arrays) or 'none'}, expected {', '.join(names) or 'none'}")
+    return [arrays[name] for name in names]

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -119,7 +119,7 @@ class Version:
                         columns = EventBatch(*(batch.column(name).to_numpy() for name in EventBatch._fields))
                         first = 0 if since is None else int(np.searchsorted(columns.timestamp, since))
                         if first < columns.user.size:
-                            yield EventBatch(*(column[first:] for column in columns))
+                            yield EventBatch(columns.user[first:], columns.item[first:], columns.timestamp[first:])
         except (OSError, pa.ArrowException) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
 
@@ -149,11 +149,11 @@ class Version:
         rows: int = getattr(self.certificate, split).rows
         return rows
 
-    def _map(self, relative: str, size: int) -> NDArray[np.generic]:
+    def _map(self, relative: str, size: int) -> NDArray[Any]:
         path = self.folder / relative
         try:
             # An empty file cannot be mapped.
-            array: NDArray[np.generic] = np.load(path, mmap_mode="r" if size else None, allow_pickle=False)
+            array: NDArray[Any] = np.load(path, mmap_mode="r" if size else None, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
         if array.shape != (size,):

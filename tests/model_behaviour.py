@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import FrozenInstanceError, asdict, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,10 +15,12 @@ from matinee.model.histories import Histories
 from matinee.model.options import settings_from
 from matinee.model.recommender import Known
 from matinee.schema.manifest import IdMapEntry
-from matinee.version import Sequences
+from matinee.version import Sequences, Version
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from matinee.model.recommender import Recommender
     from matinee.model.table import ModelEntry
@@ -34,16 +36,13 @@ _SMALL: dict[str, dict[str, object]] = {
 }
 _SMALL["sse-pt"]["user_dim"] = 8
 
-# Whose scores depend on the order of a history.
-_ORDERED = {"sse-pt", "sasrec", "markov"}
 
-
-def planted(*, seed: int = 0, noise: float = 0.1) -> Sequences:
+def planted(*, people: int = USERS, seed: int = 0, noise: float = 0.1) -> Sequences:
     """A log in which the next item is the last one + 1, around in a circle, but for some share of noise."""
     chance = np.random.default_rng(seed)
     warm = ITEMS - 2
     histories = [np.zeros(0, np.int32)]  # user 0
-    for _ in range(USERS - 1):
+    for _ in range(people - 1):
         items = (chance.integers(warm) + np.arange(chance.integers(3, 16))) % warm + 1
         other = chance.random(items.size) < noise
         items[other] = chance.integers(1, warm + 1, other.sum())
@@ -77,8 +76,39 @@ def all_kinds_of_histories() -> Histories:
     )
 
 
+def trained(entry: ModelEntry, version: Version, folder: Path) -> Recommender:
+    """The model, for real, in a few seconds."""
+    known = Known(version.known_users, version.known_items)
+    kind, _ = entry.load()
+    settings = settings_from(entry, _SMALL.get(entry.name, {}))
+    if not entry.neural:
+        return kind.fit(settings, version.sequences("train"), known)  # type: ignore[attr-defined,no-any-return]
+    from matinee.train.loop import fit
+    from matinee.train.train_settings import TrainSettings
+
+    plan = TrainSettings(epochs=40, batch_size=16, learning_rate=5e-3, validate_every=40, device="cpu")
+    model = kind.initial(settings, known)  # type: ignore[attr-defined]
+    return fit(model, version, plan, folder=folder, validate=lambda _: {plan.metric: 1.0}).model
+
+
+def hits(scores: NDArray[np.float32], asked: Histories, targets: NDArray[np.int32]) -> float:
+    """The share of rows whose target is among the three best of what is not in the history."""
+    scores = scores.copy()
+    scores[np.repeat(np.arange(len(asked)), asked.lengths), asked.items] = -np.inf
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :3]
+    return float((best == targets[:, None]).any(axis=1).mean())
+
+
 class Behaviour:
-    """The tests; whoever inherits has a fixture or parameter `entry`, the model's row in the table."""
+    """The tests; whoever inherits has a fixture or parameter `entry`, the model's row in the table.
+
+    Attributes:
+        ORDERED: models whose scores depend on the order of a history.
+        COUNTS: models whose items are ranked by the counts of the moment alone.
+    """
+
+    ORDERED: ClassVar[frozenset[str]] = frozenset({"sse-pt", "sasrec", "markov"})
+    COUNTS: ClassVar[frozenset[str]] = frozenset({"popularity", "recent-popularity"})
 
     @pytest.fixture
     def train(self) -> Sequences:
@@ -135,7 +165,7 @@ class Behaviour:
 
     def test_order_matters_where_it_should(self, entry: ModelEntry, model: Recommender) -> None:
         there, back = model.scores(Histories.of([1, 1], [[3, 8, 5], [5, 8, 3]]))[:, model.known.items]
-        assert (np.abs(there - back).max() > 1e-6) == (entry.name in _ORDERED)
+        assert (np.abs(there - back).max() > 1e-6) == (entry.name in self.ORDERED)
 
     def test_its_arrays_are_the_model(self, model: Recommender) -> None:
         arrays = {name: array.copy() for name, array in model.arrays().items()}
@@ -208,16 +238,26 @@ class Behaviour:
             if fields(kind):
                 assert f"did you mean '{name}'" in str(caught.value)
 
+    def test_it_learns_what_follows_what(self, entry: ModelEntry, planted_version: Version, tmp_path: Path) -> None:
+        if entry.name in self.COUNTS:
+            return  # the counts that rank its items are no part of it
+        train, last = planted_version.sequences("train"), planted_version.sequences("eval")
+        users = np.flatnonzero(np.diff(last.offsets))
+        asked = Histories.of(users.tolist(), [train.of(user).tolist() for user in users])
+        popular = np.bincount(train.items, minlength=planted_version.items + 1).astype(np.float32)
+        scores = trained(entry, planted_version, tmp_path).scores(asked)
+        assert hits(scores, asked, last.items) > 2 * hits(np.tile(popular, (users.size, 1)), asked, last.items)
+
     def test_it_is_called_as_in_the_table(self, entry: ModelEntry, model: Recommender) -> None:
         assert model.name == entry.name
         assert type(model).__doc__
 
 
-def _same(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> None:
+def _same(one: NDArray[Any], other: NDArray[Any]) -> None:
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-def _damaged(arrays: dict[str, np.ndarray[Any, Any]]) -> list[dict[str, np.ndarray[Any, Any]]]:
+def _damaged(arrays: dict[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
     """The arrays, each time with something wrong about one of them."""
     wrong = [{**arrays, "another_models": np.zeros(3, np.float32)}]
     for name, array in arrays.items():

@@ -11,9 +11,9 @@ from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from matinee.errors import UsageError
+from matinee.model.dropout import dropout
 from matinee.model.losses import Loss
 from matinee.model.ranges import among, within
 from matinee.model.transformer import Block, Norm
@@ -164,7 +164,7 @@ class PersonalizedTransformer(nn.Module):
             x = torch.cat([x, users[:, None].expand(-1, x.shape[1], -1)], -1)
         place = torch.arange(items.shape[1], device=items.device) + (self.settings.maxlen - lengths)[:, None]
         x = x + self.positions(place.clamp(max=self.settings.maxlen - 1))
-        return functional.dropout(x, self.settings.dropout, self.training)
+        return dropout(x, self.settings.dropout, self.training)
 
     def _user_vectors(self, users: Tensor) -> Tensor | None:
         """(B, user_dim), or None where people have no vectors."""

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from matinee.model.dropout import dropout
+
 __all__ = ["Block", "Norm", "take_last"]
 
 Norm = Literal["query", "pre"]
@@ -78,11 +80,21 @@ class Block(nn.Module):
         """Causal attention of (B, L, D) over (B, L, D)."""
         query = self._split(self.query(query_from))
         key, value = (self._split(part) for part in self.key_value(source).chunk(2, -1))
-        mixed = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, dropout_p=self.dropout if self.training else 0.0
-        )
+        if self.training and self.dropout and query.device.type == "cpu":
+            mixed = self._mix(query, key, value)
+        else:
+            share = self.dropout if self.training else 0.0
+            mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=share)
         joined: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
         return joined
+
+    def _mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Causal attention written out, (B, heads, L, size) each, for the sake of `dropout`'s cheap draws."""
+        width = query.shape[-2]
+        future = torch.ones(width, width, dtype=torch.bool).triu(1)
+        logits = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        shares = dropout(logits.masked_fill(future, -torch.inf).softmax(-1), self.dropout, self.training)
+        return shares @ value
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, L, D) to (B, heads, L, D / heads)."""
@@ -91,8 +103,8 @@ class Block(nn.Module):
     def _position_wise(self, x: Tensor) -> Tensor:
         """(..., D) to (..., D)."""
         normed = self.forward_norm(x)
-        inner = functional.dropout(functional.relu(self.widen(normed)), self.dropout, self.training)
-        outer = functional.dropout(self.narrow(inner), self.dropout, self.training)
+        inner = dropout(functional.relu(self.widen(normed)), self.dropout, self.training)
+        outer = dropout(self.narrow(inner), self.dropout, self.training)
         return outer + (x if self.norm == "pre" else normed)
 
 

@@ -43,7 +43,7 @@ class NeuralRecommender(Recommender):
         """Untrained, from a seed; the same on every machine."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = cls.network_type(settings, known.users.size, known.items.size)
+            network = cls.network_type(settings, known)
         return cls(settings, known, network)
 
     @property
@@ -98,7 +98,7 @@ class NeuralRecommender(Recommender):
             KeyError, ValueError: they are not the weights of such a network.
         """
         with torch.device("meta"):
-            network = cls.network_type(settings, known.users.size, known.items.size)
+            network = cls.network_type(settings, known)
         expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
         found = {name: tuple(array.shape) for name, array in arrays.items()}
         if found != expected:

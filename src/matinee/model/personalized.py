@@ -7,7 +7,7 @@ always stands at the same place, as with the paper's padding on the left.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from matinee.model.dropout import dropout
 from matinee.model.losses import Loss
 from matinee.model.ranges import among, within
 from matinee.model.transformer import Block, Norm
+
+if TYPE_CHECKING:
+    from matinee.model.recommender import Known
 
 __all__ = ["NetworkSettings", "PersonalizedTransformer", "Stranger"]
 
@@ -84,17 +87,23 @@ class PersonalizedTransformer(nn.Module):
 
     Args:
         settings: sizes and form.
-        user_rows: rows of user vectors; row 0 is the trained UNK.
-        item_rows: rows of item vectors; row 0 is padding and UNK.
+        known: whom and what training sees. Every id has a row, those of the others are never trained; row 0 of the
+            users is the trained UNK, row 0 of the items padding and UNK.
     """
 
-    def __init__(self, settings: NetworkSettings, user_rows: int, item_rows: int) -> None:
+    known_users: Tensor
+    known_items: Tensor
+
+    def __init__(self, settings: NetworkSettings, known: Known) -> None:
         super().__init__()
         self.settings = settings
+        # No weights: whoever keeps those keeps `known` too.
+        self.register_buffer("known_users", torch.from_numpy(known.users.copy()), persistent=False)
+        self.register_buffer("known_items", torch.from_numpy(known.items.copy()), persistent=False)
         dim = settings.item_dim + settings.user_dim
         # Softmax over the catalogue touches every item in every step; a sparse gradient would only cost.
-        self.items = nn.Embedding(item_rows, settings.item_dim, sparse=settings.loss != "softmax")
-        self.users = nn.Embedding(user_rows, settings.user_dim, sparse=True) if settings.user_dim else None
+        self.items = nn.Embedding(known.items.size, settings.item_dim, sparse=settings.loss != "softmax")
+        self.users = nn.Embedding(known.users.size, settings.user_dim, sparse=True) if settings.user_dim else None
         self.positions = nn.Embedding(settings.maxlen, dim)
         self.blocks = nn.ModuleList(
             Block(dim, settings.heads, settings.dropout, settings.norm) for _ in range(settings.blocks)
@@ -139,19 +148,20 @@ class PersonalizedTransformer(nn.Module):
     def stand_in(self) -> Tensor:
         """(user_dim,): the vector of a person whom training has not seen.
 
-        `mean`: that of the trained users. `unk`: row 0, trained by a share of the replacements. `clip`: the user with
-        the largest id, as the first prototype's clipped ids had it. Nobody is a
-        stranger where people have no vectors: (0,).
+        `mean`: that of the trained users. `unk`: row 0, trained by a share of the replacements. `clip`: the trained
+        user with the largest id, as the first prototype's clipped ids had it. Nobody is a stranger where people have
+        no vectors: (0,).
         """
         if self.users is None:
             return self.items.weight.new_zeros(0)
         match self.settings.stranger:
             case "mean":
-                return self.users.weight[1:].mean(0) if self.users.num_embeddings > 1 else self.users.weight[0]
+                trained = self.known_users.to(self.users.weight.dtype)
+                return trained @ self.users.weight / trained.sum().clamp(min=1)
             case "unk":
                 return self.users.weight[0]
             case "clip":
-                return self.users.weight[-1]
+                return self.users.weight[self.known_users.nonzero().amax()]
 
     def _embed(self, items: Tensor, lengths: Tensor, users: Tensor | None) -> Tensor:
         """The input (B, L, D): item and user side by side, and the position."""

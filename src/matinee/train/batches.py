@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from matinee.model.personalized import NetworkSettings
+    from matinee.model.recommender import Known
     from matinee.version import Sequences
 
 __all__ = ["Batch", "Batches"]
@@ -46,8 +47,7 @@ class Batches:
 
     Args:
         sequences: of the split `train`.
-        users: rows of the table of users, row 0 included.
-        items: rows of the table of items, row 0 included.
+        known: which users and items are drawn as replacements and negatives: those of `sequences`.
         settings: of the model: maxlen, loss, negatives and what SSE replaces.
         batch_size: sequences a batch, of all processes together.
         seed: all draws follow from it.
@@ -58,15 +58,15 @@ class Batches:
     def __init__(
         self,
         sequences: Sequences,
-        users: int,
-        items: int,
+        known: Known,
         settings: NetworkSettings,
         batch_size: int,
         seed: int,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.sequences, self.users, self.items, self.settings = sequences, users, items, settings
+        self.sequences, self.settings = sequences, settings
+        self._users, self._items = np.flatnonzero(known.users), np.flatnonzero(known.items)
         self.batch_size, self.seed = batch_size, seed
         self._share = slice(rank, None, world)
         lengths = np.diff(sequences.offsets)
@@ -121,34 +121,36 @@ class Batches:
     def _replaced_users(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         if self.settings.user_keep == 1:
             return users
-        return self._replaced(users, self.settings.user_keep, self.users, self.settings.unk_share, rng)
+        return self._replaced(users, self.settings.user_keep, self._users, self.settings.unk_share, rng)
 
     def _replaced_items(self, items: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        return self._replaced(items, self.settings.item_keep, self.items, self.settings.unk_share, rng)
+        return self._replaced(items, self.settings.item_keep, self._items, self.settings.unk_share, rng)
 
     def _replaced_targets(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int64]:
-        return self._replaced(targets, self.settings.target_keep, self.items, 0.0, rng)
+        return self._replaced(targets, self.settings.target_keep, self._items, 0.0, rng)
 
     @staticmethod
     def _replaced(
-        ids: NDArray[Any], keep: float, rows: int, unk_share: float, rng: np.random.Generator
+        ids: NDArray[Any], keep: float, known: NDArray[np.int64], unk_share: float, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """SSE: each id stays with probability `keep`, else it is 0 with `unk_share`, else any other, uniformly."""
+        """SSE: each id stays with probability `keep`, else it is 0 with `unk_share`, else any known one, uniformly."""
         if keep == 1:
             return ids.astype(np.int64)
         drawn = rng.random(ids.size)
-        other = rng.integers(1, max(rows, 2), ids.size)
+        other = known[rng.integers(0, known.size, ids.size)]
         other[drawn >= 1 - (1 - keep) * unk_share] = 0
         kept: NDArray[np.int64] = np.where(drawn < keep, ids, other)
         return kept
 
     def _negatives(self, targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Uniform over the items; for 'bce' none is its own position's target."""
+        """Uniform over the known items; for 'bce' none is its own position's target."""
         match self.settings.loss:
             case "softmax":
                 return np.zeros(0, np.int64)
             case "bce":
-                drawn = rng.integers(1, max(self.items - 1, 2), targets.shape)
-                return np.minimum(drawn + (drawn >= targets), self.items - 1)
+                others = self._items.size - 1
+                drawn = rng.integers(0, max(others, 1), targets.shape)
+                place = drawn + (drawn >= np.searchsorted(self._items, targets))
+                return self._items[np.minimum(place, others)]
             case _:
-                return rng.integers(1, self.items, self.settings.negatives)
+                return self._items[rng.integers(0, self._items.size, self.settings.negatives)]

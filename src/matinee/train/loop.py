@@ -169,8 +169,7 @@ class _Training:
                     table.sparse = False  # NCCL reduces dense gradients only
         self.batches = Batches(
             version.sequences("train"),
-            model.known.users.size,
-            model.known.items.size,
+            model.known,
             model.settings,
             plan.batch_size,
             plan.seed,

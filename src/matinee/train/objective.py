@@ -27,6 +27,7 @@ class Objective(nn.Module):
         super().__init__()
         self.network = network
         self.settings = settings
+        self._items = int(network.known_items.sum())
 
     def forward(self, users: Tensor, items: Tensor, lengths: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
         """Tensors as in `matinee.train.batches.Batch` to the loss, summed over real positions."""
@@ -37,19 +38,16 @@ class Objective(nn.Module):
         target = targets[real]
         match self.settings.loss:
             case "softmax":
-                vectors = network.item_vectors()
-                nothing = torch.arange(vectors.shape[0], device=items.device) == 0
-                return softmax(half, vectors, target, nothing)
+                return softmax(half, network.item_vectors(), target, ~network.known_items)
             case "bce":
                 positive, negative = network.items(torch.stack([target, negatives[real]]))
                 return bce(half, positive, negative, self._user_half(states, users, lengths))
         vectors = network.items(torch.cat([target, negatives]))
         positive, negative = vectors[: target.numel()], vectors[target.numel() :]
         same = target[:, None] == negatives
-        count = network.items.num_embeddings - 1
         if self.settings.loss == "gbce":
-            return gbce(half, positive, negative, same, items=count, t=self.settings.gbce_t)
-        return sampled_softmax(half, positive, negative, same, items=count)
+            return gbce(half, positive, negative, same, items=self._items, t=self.settings.gbce_t)
+        return sampled_softmax(half, positive, negative, same, items=self._items)
 
     def _user_half(self, states: Tensor, users: Tensor, lengths: Tensor) -> Tensor | None:
         """What the user half adds to every score of a position; (M,)."""

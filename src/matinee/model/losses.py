@@ -44,18 +44,18 @@ def gbce(states: Tensor, targets: Tensor, negatives: Tensor, same: Tensor, *, it
         items: in the catalogue.
         t: 0 is plain BCE, 1 is calibrated as if all items were negatives.
     """
-    share = negatives.shape[0] / (items - 1)
+    share = negatives.shape[0] / max(1, items - 1)
     beta = share * (t * (1 - 1 / share) + 1 / share)
     positive = (states * targets).sum(-1)
-    negative = (states @ negatives.T).masked_fill(same, -torch.inf)
+    negative = _scores(states, negatives).masked_fill(same, -torch.inf)
     return beta * functional.softplus(-positive).sum() + functional.softplus(negative).sum()
 
 
 def sampled_softmax(states: Tensor, targets: Tensor, negatives: Tensor, same: Tensor, *, items: int) -> Tensor:
     """Cross-entropy of the target among itself and K shared uniform negatives that stand for all other items.
 
-    A negative was drawn with probability K / (items - 1), so log((items - 1) / K) is added to its score (Bengio and
-    Senecal 2008): the sum over negatives then estimates the sum over the catalogue.
+    Each item is expected K / items times among the negatives, so log(items / K) is added to their scores (Bengio and
+    Senecal 2008): the sum over negatives then estimates the sum over all others of the catalogue without bias.
 
     Args:
         states: (M, D).
@@ -65,8 +65,8 @@ def sampled_softmax(states: Tensor, targets: Tensor, negatives: Tensor, same: Te
         items: in the catalogue.
     """
     positive = (states * targets).sum(-1)
-    shift = math.log(max(1.0, (items - 1) / negatives.shape[0]))
-    negative = (states @ negatives.T + shift).masked_fill(same, -torch.inf)
+    shift = math.log(items / negatives.shape[0])
+    negative = (_scores(states, negatives) + shift).masked_fill(same, -torch.inf)
     return (torch.logaddexp(negative.logsumexp(-1), positive) - positive).sum()
 
 
@@ -79,5 +79,10 @@ def softmax(states: Tensor, items: Tensor, targets: Tensor, unknown: Tensor) -> 
         targets: (M,) rows of the targets.
         unknown: (rows,) rows that are no item of the catalogue.
     """
-    scores = (states @ items.T).masked_fill(unknown, -torch.inf)
+    scores = _scores(states, items).masked_fill(unknown, -torch.inf)
     return functional.cross_entropy(scores, targets, reduction="sum")
+
+
+def _scores(states: Tensor, items: Tensor) -> Tensor:
+    """(M, D) and (N, D) to (M, N). Under autocast the products are bfloat16; sums of thousands of them must not be."""
+    return (states @ items.T).to(items.dtype)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Average"]
 
-_EVERY = 8  # steps between updates: to touch whole tables in each step would cost a tenth of the time
+_EVERY = 8  # steps between updates, at most: to touch whole tables in each step would cost a tenth of the time
 
 
 class Average:
@@ -21,19 +21,20 @@ class Average:
     Args:
         network: whose weights are averaged.
         decay: of an epoch: after one more epoch, the old average counts so much.
-        steps: an epoch.
+        steps: an epoch, at least 1.
     """
 
     def __init__(self, network: PersonalizedTransformer, decay: float, steps: int) -> None:
         self.network = copy.deepcopy(network).requires_grad_(requires_grad=False)
         self._source = network
-        self._step = decay ** (_EVERY / max(1, steps))
+        self._every = min(_EVERY, steps)  # at least once an epoch, or a validation would see the first weights
+        self._step = decay ** (self._every / steps)
 
     def update(self, steps: int) -> None:
         """Take in the weights after `steps` steps in all; early on, the average is that of the few steps so far."""
-        if steps % _EVERY:
+        if steps % self._every:
             return
-        seen = steps // _EVERY
+        seen = steps // self._every
         share = 1 - min(self._step, seen / (seen + 10))
         with torch.no_grad():
             torch._foreach_lerp_([*self.network.parameters()], [*self._source.parameters()], share)

@@ -10,18 +10,21 @@ for each epoch:
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from matinee.errors import ModelMismatchError, UsageError
+from matinee.errors import ModelDamagedError, ModelError, ModelMismatchError, UsageError
+from matinee.model.atomic import write_atomically
 from matinee.model.tensors_file import read_tensors, write_tensors
 from matinee.train.average import Average
 from matinee.train.batches import Batches
 from matinee.train.interrupt import Interrupt
 from matinee.train.objective import Objective
+from matinee.train.observer import EpochFacts, Observer, Unobserved
 from matinee.train.optimiser import Optimiser
 from matinee.train.processes import Group, group
 from matinee.train.state import Reached, TrainingState
@@ -36,56 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EpochFacts", "Fitted", "Observer", "fit"]
 
+_STATE = "training.safetensors"
 
-@dataclass(frozen=True, slots=True)
-class EpochFacts:
-    """One epoch of a training.
-
-    Attributes:
-        epoch: from 0.
-        step: steps done in all.
-        loss: mean over the epoch's positions.
-        learning_rate: of its last step.
-        sequences_per_s: in all so far, validation aside.
-        seconds: spent on steps in all.
-        metrics: of its validation; empty where there was none.
-        best: whether its weights are the best so far.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    learning_rate: float
-    sequences_per_s: float
-    seconds: float
-    metrics: dict[str, float]
-    best: bool
-
-
-class Observer(Protocol):
-    """Is told how training goes."""
-
-    def on_start(self, epochs: int, steps_per_epoch: int, reached: Reached) -> None:
-        """Training begins, or goes on where it stopped."""
-
-    def on_step(self, sequences: int) -> None:
-        """One step is done."""
-
-    def on_epoch(self, facts: EpochFacts) -> None:
-        """One epoch is done, and validated where it is its turn."""
-
-
-class Unobserved:
-    """Nobody is told."""
-
-    def on_start(self, epochs: int, steps_per_epoch: int, reached: Reached) -> None:
-        """Ignore."""
-
-    def on_step(self, sequences: int) -> None:
-        """Ignore."""
-
-    def on_epoch(self, facts: EpochFacts) -> None:
-        """Ignore."""
+# What may change between a stop and going on: where and how long, not what comes of each step.
+_FREE: Final = frozenset({"epochs", "patience", "validate_every", "time_limit_s", "save_every_s", "device"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +73,31 @@ def fit(
     """Train `model` on the split `train`, and give it the best weights.
 
     Keeps in `folder`: `training.safetensors` (what a stopped training goes on from), `best.safetensors`,
-    `epochs.jsonl` (a line an epoch). An interrupt writes the state after the step at hand, then passes on.
+    `epochs.jsonl` (a line an epoch). An interrupt writes the state after the step at hand, then passes on as
+    KeyboardInterrupt.
 
     Args:
         model: untrained, or with weights to start from.
         version: read by memory map, never as a whole.
         plan: how to train.
-        folder: made where it is missing.
+        folder: made where it is missing; of several processes the first writes there, and all must see it.
         validate: metrics of a model on the validation split; called by one process.
         observer: told of steps and epochs; in the process with rank 0 only.
-        resume: go on where a training with the same words stopped; False starts anew.
+        resume: go on where the same training stopped; False forgets that one.
 
     Raises:
         UsageError: no such device, or no such validation metric.
         ModelMismatchError: `folder` holds the state of another training.
-        DiskFullError: no space left for a state.
+        ModelDamagedError: `folder` holds something that is no such state.
+        ModelError: training diverged: its loss is no number.
+        DiskFullError: no space left for a state; the last one is there still.
     """
     with group(plan.device) as ours, Interrupt() as interrupt:
         training = _Training(model, version, plan, folder, validate, observer or Unobserved(), ours)
         if resume:
             training.restore()
+        else:
+            training.forget()
         training.run(interrupt)
         return training.result()
 
@@ -159,8 +121,8 @@ class _Training:
             "model": model.name,
             "settings": asdict(model.settings),
             "version": version.sha256,
-            "batch size": plan.batch_size,
-            "seed": plan.seed,
+            "number of processes": ours.world,
+            **{name: value for name, value in asdict(plan).items() if name not in _FREE},
         }
         self.network = model.network.to(ours.device)
         if ours.world > 1 and ours.device.type == "cuda":
@@ -188,10 +150,6 @@ class _Training:
         self.history: list[EpochFacts] = []
         torch.manual_seed(plan.seed + ours.rank)
 
-    @property
-    def _state_path(self) -> Path:
-        return self.folder / ("training.safetensors" if self.group.leads else f"training-{self.group.rank}.safetensors")
-
     def run(self, interrupt: Interrupt) -> None:
         """Epochs from where we are to the end."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -202,6 +160,8 @@ class _Training:
             self._epoch(interrupt)
             self._end_epoch()
             self._save()
+            if self.group.agree(interrupt.asked):
+                raise KeyboardInterrupt
 
     def _epoch(self, interrupt: Interrupt) -> None:
         """The steps of one epoch that are not done yet."""
@@ -213,8 +173,8 @@ class _Training:
             self._step(order[step], step)
             now = time.monotonic()
             self.reached.seconds += now - begun
-            stop = self.group.agree(interrupt.asked)
-            if stop or now - saved > self.plan.save_every_s:
+            stop, save = self.group.agree((interrupt.asked, now - saved > self.plan.save_every_s))
+            if stop or save:
                 self._save()
                 saved = now
             if stop:
@@ -240,8 +200,10 @@ class _Training:
     def _end_epoch(self) -> None:
         """Validate where it is time to, keep what is best, and see whether it is enough."""
         reached, plan = self.reached, self.plan
-        loss = float(self.group.sum(self.loss.clone())) / reached.positions
-        turn = (reached.epoch + 1) % plan.validate_every == 0 or reached.epoch + 1 == plan.epochs
+        loss = self._mean_loss()
+        done = reached.epoch + 1
+        # An epoch that is the last one has its turn, so that there always is a best one.
+        turn = self.group.agree(done % plan.validate_every == 0 or bool(self._spent(done)))
         metrics = self.group.agree(self._validated() if turn and self.group.leads else {})
         better = bool(metrics) and metrics[plan.metric] > reached.best
         if better:
@@ -261,19 +223,32 @@ class _Training:
             best=better,
         )
         self.history.append(facts)
-        reached.epoch, reached.step, reached.positions = reached.epoch + 1, 0, 0
+        reached.epoch, reached.step, reached.positions = done, 0, 0
         self.loss.zero_()
         reached.ended = self.group.agree(self._end())
         if self.group.leads:
             self._write_history()
             self.observer.on_epoch(facts)
 
+    def _mean_loss(self) -> float:
+        """Of the epoch just done, over the positions of all processes."""
+        loss = float(self.group.sum(self.loss.clone())) / self.reached.positions
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"{self.folder}: training diverged, the mean loss of epoch {self.reached.epoch + 1} is {loss}; lower "
+                f"learning_rate ({self.plan.learning_rate:g}) or set clip_norm ({self.plan.clip_norm:g})"
+            )
+        return loss
+
     def _end(self) -> str:
-        if self.reached.since >= self.plan.patience:
-            return "patience"
+        """Why training is over after the epochs done, or an empty text."""
+        return "patience" if self.reached.since >= self.plan.patience else self._spent(self.reached.epoch)
+
+    def _spent(self, epochs: int) -> str:
+        """Which limit so many epochs have reached, or an empty text."""
         if self.plan.time_limit_s and self.reached.seconds >= self.plan.time_limit_s:
             return "time"
-        return "epochs" if self.reached.epoch >= self.plan.epochs else ""
+        return "epochs" if epochs >= self.plan.epochs else ""
 
     def _validated(self) -> dict[str, float]:
         metrics = self.validate(self._candidate())
@@ -290,52 +265,71 @@ class _Training:
         write_tensors(self.folder / "best.safetensors", self._candidate().arrays(), {"metrics": json.dumps(metrics)})
 
     def _save(self) -> None:
-        """The state after the step just done. Each process has random numbers of its own, the rest is the same."""
-        arrays = {"random.cpu": torch.get_rng_state().numpy(), "loss": self.loss.cpu().numpy()}
+        """The state after the step just done, in one file, so that all of it is of the same moment."""
+        own = {"loss": self.loss.cpu().numpy(), "random.cpu": torch.get_rng_state().numpy()}
         if self.group.device.type == "cuda":
-            arrays["random.cuda"] = torch.cuda.get_rng_state(self.group.device).numpy()
-        if self.group.leads:
-            arrays |= {f"weights.{name}": array for name, array in self.model.arrays().items()}
-            arrays |= {f"optimiser.{name}": array for name, array in self.optimiser.arrays().items()}
-            if self.average is not None:
-                arrays |= {f"average.{name}": array for name, array in self._candidate().arrays().items()}
-        TrainingState(self.what, self.reached, arrays).write(self._state_path)
+            own["random.cuda"] = torch.cuda.get_rng_state(self.group.device).numpy()
+        each = self.group.gather(own)
+        if not self.group.leads:
+            return
+        arrays = {f"process.{rank}.{name}": array for rank, said in enumerate(each) for name, array in said.items()}
+        arrays |= {f"weights.{name}": array for name, array in self.model.arrays().items()}
+        arrays |= {f"optimiser.{name}": array for name, array in self.optimiser.arrays().items()}
+        if self.average is not None:
+            arrays |= {f"average.{name}": array for name, array in self._candidate().arrays().items()}
+        history = [asdict(facts) for facts in self.history]
+        TrainingState(self.what, self.reached, history, arrays).write(self.folder / _STATE)
 
     def restore(self) -> None:
         """Go on from the state in the folder, if there is one."""
-        own = TrainingState.read(self._state_path)
-        shared = own if self.group.leads else TrainingState.read(self.folder / "training.safetensors")
-        if own is None or shared is None:
+        path = self.folder / _STATE
+        state = TrainingState.read(path)
+        if state is None:
             return
-        if shared.what != self.what:
-            differs = sorted(key for key in self.what if shared.what.get(key) != self.what[key])
+        if state.what != self.what:
+            differs = sorted(key for key in {*self.what, *state.what} if state.what.get(key) != self.what.get(key))
             raise ModelMismatchError(
                 f"{self.folder}: holds a training with another {' and '.join(differs)}; choose another folder, or "
                 "start anew"
             )
-        weights = {name: torch.from_numpy(array) for name, array in shared.part("weights").items()}
-        self.network.load_state_dict(weights)
+        try:
+            self._take(state)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise ModelDamagedError(
+                f"{path}: not the state of this training ({str(error).splitlines()[0]}); delete it to start anew"
+            ) from None
+
+    def _take(self, state: TrainingState) -> None:
+        self.network.load_state_dict(_tensors(state.part("weights")))
         if self.average is not None:
-            averaged = {name: torch.from_numpy(array) for name, array in shared.part("average").items()}
-            self.average.network.load_state_dict(averaged)
-        self.optimiser.restore(shared.part("optimiser"))
-        self.reached = shared.reached
-        self.loss.copy_(torch.from_numpy(own.arrays["loss"]))
-        torch.set_rng_state(torch.from_numpy(own.arrays["random.cpu"]))
-        if "random.cuda" in own.arrays:
-            torch.cuda.set_rng_state(torch.from_numpy(own.arrays["random.cuda"]), self.group.device)
-        lines = (self.folder / "epochs.jsonl").read_text(encoding="utf-8").splitlines()
-        self.history = [EpochFacts(**json.loads(line)) for line in lines[: self.reached.epoch]]
+            self.average.network.load_state_dict(_tensors(state.part("average")))
+        self.optimiser.restore(state.part("optimiser"))
+        own = _tensors(state.part(f"process.{self.group.rank}"))
+        self.loss.copy_(own["loss"])
+        torch.set_rng_state(own["random.cpu"])
+        if self.group.device.type == "cuda" and "random.cuda" in own:
+            torch.cuda.set_rng_state(own["random.cuda"], self.group.device)
+        self.reached = state.reached
+        self.history = [EpochFacts(**facts) for facts in state.history]
+        # A training that was over may go on with more epochs, more time, more patience.
+        self.reached.ended = "" if self.reached.step else self._end()
+
+    def forget(self) -> None:
+        """Start anew, also should we be killed before our first state is written."""
+        if self.group.leads:
+            (self.folder / _STATE).unlink(missing_ok=True)
 
     def _write_history(self) -> None:
         """`epochs.jsonl`, anew each time: a killed epoch must not be told twice."""
         text = "".join(json.dumps(asdict(facts)) + "\n" for facts in self.history)
-        beside = self.folder / "epochs.jsonl.partial"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self.folder / "epochs.jsonl")
+        write_atomically(self.folder / "epochs.jsonl", text.encode())
 
     def result(self) -> Fitted:
         """The best of it."""
         arrays, texts = read_tensors(self.folder / "best.safetensors")
         best = self.model.from_arrays(self.model.settings, self.model.known, arrays)
         return Fitted(best, self.reached, json.loads(texts["metrics"]))
+
+
+def _tensors(arrays: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}

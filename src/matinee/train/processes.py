@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import distributed as dist
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Group", "group"]
 
 T = TypeVar("T")
+
+_DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,14 @@ class Group:
             dist.all_reduce(value)
         return value
 
+    def gather(self, value: T) -> list[T]:
+        """What each process says, in order of rank; for rank 0, the others get nothing."""
+        if self.world == 1:
+            return [value]
+        box: list[T | None] | None = [None] * self.world if self.leads else None
+        dist.gather_object(value, box)
+        return cast("list[T]", box or [])
+
     def agree(self, value: T) -> T:
         """What rank 0 says."""
         if self.world == 1:
@@ -69,13 +79,15 @@ def group(device: str) -> Iterator[Group]:
     """Join the processes that torchrun started with us, if it did.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or one device for several processes.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     found = _device(device)
     if world == 1:
         yield Group(0, 1, found)
         return
+    if ":" in device:
+        raise UsageError(f"device {device!r}: {world} processes need a device each; use 'cpu', 'cuda' or 'auto'")
     dist.init_process_group("nccl" if found.type == "cuda" else "gloo")
     try:
         yield Group(rank, world, found)
@@ -86,12 +98,15 @@ def group(device: str) -> Iterator[Group]:
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":  # whichever is ours
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device {name!r}: {str(error).splitlines()[0]}; use 'cpu', 'cuda' or 'auto'") from None
-    if name == "cuda":  # whichever is ours
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
+    if device.type not in _DEVICES:
+        raise UsageError(f"device {name!r}: expected one of {', '.join(_DEVICES)}, or 'auto'")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what gathers and broadcasts use
     return device

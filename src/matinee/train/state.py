@@ -54,11 +54,13 @@ class TrainingState:
     Attributes:
         what: identity of the training: version, model, settings; a state of another one is not gone on from.
         reached: how far it is.
-        arrays: 'weights.', 'average.', 'optimiser.' and 'random.' by name.
+        history: the facts of each epoch done.
+        arrays: 'weights.', 'average.', 'optimiser.' and, of each process, 'process.RANK.' by name.
     """
 
     what: dict[str, Any]
     reached: Reached
+    history: list[dict[str, Any]]
     arrays: dict[str, NDArray[Any]]
 
     def part(self, prefix: str) -> dict[str, NDArray[Any]]:
@@ -73,7 +75,7 @@ class TrainingState:
             DiskFullError: no space left; the old one is there still.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        facts = {"what": self.what, "reached": asdict(self.reached)}
+        facts = {"what": self.what, "reached": asdict(self.reached), "history": self.history}
         write_tensors(path, self.arrays, {_FACTS: json.dumps(facts)})
 
     @classmethod
@@ -91,7 +93,7 @@ class TrainingState:
             facts = json.loads(texts[_FACTS])
             known = {field.name for field in fields(Reached)}
             reached = Reached(**{name: value for name, value in facts["reached"].items() if name in known})
-            return cls(facts["what"], reached, arrays)
+            return cls(facts["what"], reached, facts["history"], arrays)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ModelDamagedError(
                 f"{path}: not the state of a training ({error!r}); delete it to train from the start"

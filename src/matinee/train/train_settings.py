@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from matinee.model.ranges import among, within
 
 __all__ = ["Schedule", "TrainSettings"]
 
@@ -52,3 +54,14 @@ class TrainSettings:
     seed: int = 0
     device: str = "auto"
     amp: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        for name in ("epochs", "batch_size", "patience", "validate_every"):
+            within(name, getattr(self, name), least=1)
+        for name in ("learning_rate", "warmup_steps", "clip_norm", "validation_events", "time_limit_s", "save_every_s"):
+            within(name, getattr(self, name), least=0)
+        within("beta2", self.beta2, least=0, most=0.999999)
+        within("average", self.average, least=0, most=1)
+        within("seed", self.seed, least=0, most=2**62)
+        among("schedule", self.schedule, get_args(Schedule))

@@ -45,8 +45,8 @@ class NetworkSettings:
         item_keep, target_keep: probabilities that SSE leaves an id as it is: an item's in the history, an item's as
             target.
         unk_share: share of the replacements that goes to row 0, UNK.
-        random_window: probability that a history longer than maxlen gives a random stretch of it, not its end (Wu et
-            al. 2020, section 3.5).
+        random_window: probability that a history is taken as it was at a random moment, not as it is at its end, and
+            more often where it is longer than maxlen (SSE-PT++; Wu et al. 2020, section 3.5).
     """
 
     user_dim: ClassVar[int] = 0

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
     from matinee.model.recommender import Known
     from matinee.version import Sequences
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "Windows"]
 
 _CHUNK_BATCHES = 64  # within so many shuffled batches, users are sorted by length
+
+
+class Windows(NamedTuple):
+    """B stretches of histories: of each user the last maxlen + 1 events among the first `ends`; (B,) each."""
+
+    users: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 class Batch(NamedTuple):
@@ -69,54 +76,58 @@ class Batches:
         self._users, self._items = np.flatnonzero(known.users), np.flatnonzero(known.items)
         self.batch_size, self.seed = batch_size, seed
         self._share = slice(rank, None, world)
-        lengths = np.diff(sequences.offsets)
-        self._trained = np.flatnonzero(lengths > 1)  # one event has no event before it: nothing to learn from
-        self._lengths = np.minimum(lengths - 1, settings.maxlen)
+        events = np.diff(sequences.offsets)
+        users = np.flatnonzero(events > 1)  # one event has no event before it: nothing to learn from
+        if settings.random_window:
+            # As many windows as the events fill, so that an epoch sees about as much of a long history as there is.
+            users = np.repeat(users, -(-(events[users] - 1) // settings.maxlen))
+        self._all = Windows(users, events[users])
 
     @property
     def per_epoch(self) -> int:
         """Batches an epoch."""
-        return -(-self._trained.size // self.batch_size)
+        return -(-self._all.users.size // self.batch_size)
 
-    def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The users of each batch, every user with at least two events once."""
+    def epoch(self, epoch: int) -> list[Windows]:
+        """The windows of each batch; every user with at least two events has one, and more where they are random."""
         rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(self._trained)
-        batches: list[NDArray[np.int64]] = []
+        order = rng.permutation(self._all.users.size)
+        users, ends = self._all.users[order], self._moments(self._all.ends[order], rng)
+        lengths = self._lengths(ends)
+        batches: list[Windows] = []
         for start in range(0, order.size, _CHUNK_BATCHES * self.batch_size):
-            chunk = order[start : start + _CHUNK_BATCHES * self.batch_size]
-            by_length = chunk[np.argsort(self._lengths[chunk], kind="stable")]
+            chunk = slice(start, start + _CHUNK_BATCHES * self.batch_size)
+            by_length = start + np.argsort(lengths[chunk], kind="stable")
             cut = [by_length[at : at + self.batch_size] for at in range(0, by_length.size, self.batch_size)]
-            batches += [cut[place] for place in rng.permutation(len(cut))]
+            batches += [Windows(users[cut[place]], ends[cut[place]]) for place in rng.permutation(len(cut))]
         return batches
 
-    def build(self, users: NDArray[np.int64], epoch: int, step: int) -> Batch:
-        """The batch of these users, which is the one at `step` of `epoch`; our share of it."""
+    def build(self, windows: Windows, epoch: int, step: int) -> Batch:
+        """The batch of these windows, which is the one at `step` of `epoch`; our share of it."""
         rng = np.random.default_rng([self.seed, epoch, step])
-        lengths = self._lengths[users]
-        begin = self._windows(users, lengths, rng)
+        lengths = self._lengths(windows.ends)
+        begin = self.sequences.offsets[windows.users] + windows.ends - 1 - lengths
         place = np.arange(lengths.max())
         real = place < lengths[:, None]
         at = (begin[:, None] + place)[real]
         items, targets = np.zeros((2, *real.shape), np.int64)
         items[real] = self._replaced_items(self.sequences.items[at], rng)
         targets[real] = self._replaced_targets(self.sequences.items[at + 1], rng)
-        rows = self._replaced_users(users, rng)
+        rows = self._replaced_users(windows.users, rng)
         negatives = self._negatives(targets, rng)
         mine = self._share
         own = negatives[mine] if negatives.ndim > 1 else negatives
         return Batch(rows[mine], items[mine], lengths[mine], targets[mine], own, int(lengths.sum()))
 
-    def _windows(
-        self, users: NDArray[np.int64], lengths: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Where in `sequences.items` each input begins: so that it ends before the last event, or at random."""
-        last = self.sequences.offsets[users + 1] - 1 - lengths
-        if self.settings.random_window == 0:
-            return last
-        room = last - self.sequences.offsets[users]
-        back = rng.integers(0, room, endpoint=True)
-        return last - np.where(rng.random(users.size) < self.settings.random_window, back, 0)
+    def _lengths(self, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.minimum(ends - 1, self.settings.maxlen)
+
+    def _moments(self, ends: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """The ends of the histories, or those of random moments in them: then short histories are learnt from too."""
+        if not self.settings.random_window:
+            return ends
+        moments = rng.integers(2, ends, endpoint=True)
+        return np.where(rng.random(ends.size) < self.settings.random_window, moments, ends)
 
     def _replaced_users(self, users: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         if self.settings.user_keep == 1:

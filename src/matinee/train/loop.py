@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matinee.model.neural import NeuralRecommender
+    from matinee.train.batches import Windows
     from matinee.train.train_settings import TrainSettings
     from matinee.version import Version
 
@@ -180,8 +181,8 @@ class _Training:
             if stop:
                 raise KeyboardInterrupt
 
-    def _step(self, users: Any, step: int) -> None:
-        batch = self.batches.build(users, self.reached.epoch, step)
+    def _step(self, windows: Windows, step: int) -> None:
+        batch = self.batches.build(windows, self.reached.epoch, step)
         tensors = [torch.from_numpy(array).to(self.group.device) for array in batch[:5]]
         with torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.plan.amp):
             loss = self.objective(*tensors)
@@ -191,11 +192,11 @@ class _Training:
         self.loss += loss.detach()
         self.reached.step, self.reached.steps = step + 1, self.reached.steps + 1
         self.reached.positions += batch.positions
-        self.reached.sequences += users.size
+        self.reached.sequences += windows.users.size
         if self.average is not None:
             self.average.update(self.reached.steps)
         if self.group.leads:
-            self.observer.on_step(users.size)
+            self.observer.on_step(windows.users.size)
 
     def _end_epoch(self) -> None:
         """Validate where it is time to, keep what is best, and see whether it is enough."""

@@ -17,9 +17,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # Not looked up late like the others: modules of the package have the same names, and whoever imports such a module
-# first must not change what `matinee.rehearse` means. They are light themselves.
+# first must not change what `matinee.rehearse` means. They are light themselves. (`from matinee.train import loop` and
+# `from matinee.train.loop import fit` find the room of that name; `import matinee.train.loop as loop` does not.)
 from matinee.register import register
 from matinee.rehearse import rehearse
+from matinee.train.stage import train
 
 if TYPE_CHECKING:
     from matinee import cloud
@@ -57,6 +59,7 @@ __all__ = [
     "status",
     "stores",
     "trace",
+    "train",
     "transform",
     "unmount",
     "up",

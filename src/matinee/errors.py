@@ -16,6 +16,7 @@ MatineeError
 ├── ModelError                  a trained model, here or in the registry
 │   ├── ModelNotFoundError      no such model
 │   ├── ModelDamagedError       a file is missing, or is not what a model is made of
+│   ├── ModelConflictError      the folder is taken by another model, or by a training at work
 │   └── ModelMismatchError      the model and the data do not belong together: another id map
 ├── StoreError                  the object store, or the transfer tool in front of it
 │   ├── StoreUnreachableError   it does not answer
@@ -45,6 +46,7 @@ __all__ = [
     "DiskFullError",
     "LineageError",
     "MatineeError",
+    "ModelConflictError",
     "ModelDamagedError",
     "ModelError",
     "ModelMismatchError",
@@ -136,6 +138,10 @@ class ModelNotFoundError(ModelError):
 
 class ModelDamagedError(ModelError):
     """A file is missing, or is not what a model is made of."""
+
+
+class ModelConflictError(ModelError):
+    """The folder is taken by another model, or by a training at work."""
 
 
 class ModelMismatchError(ModelError):

@@ -136,6 +136,17 @@ COMMANDS = (
         "register",
     ),
     Command(
+        "train",
+        "matinee.cli.train:train",
+        "Train a model on a version, give it its recency prior, save, export, track and register it.",
+        (
+            "matinee train",
+            "matinee train ml-100k --model sse-pt --set dropout=0.3 --set blocks=2 --epochs 20",
+            "matinee train ml-100k --model item-knn --no-track",
+        ),
+        "train",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",

@@ -1,12 +1,11 @@
 """`matinee rehearse`: the whole journey, and a page about what came of it."""
 
 import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.cli.certificate import print_certificate
+from matinee.cli.next_steps import print_next_steps, program
 from matinee.cli.output import SPEAKING, Output
 from matinee.cli.place import DEFAULT_PLACE, Place
 from matinee.settings import read_settings
@@ -73,9 +72,8 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
     output.line()
     output.facts({"archive": rehearsal.archive, "version": folder, "published": rehearsal.location})
     output.line()
-    output.line("Look at it:")
     at = _store_words(rehearsal)
-    matinee = _program()
+    matinee = program()
     commands = {
         f"xdg-open {folder / 'certificate.html'}": "the certificate with its plots",
         f"head {folder / 'training' / f'{name}_train.txt'}": "user and item of the first events",
@@ -84,21 +82,7 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
         f"{matinee} mount {version} {Path('mnt')}{at}": "the version as a read-only folder",
         f"{matinee} lineage {version}{at}": "where it came from",
     }
-    width = max(len(command) for command in commands)
-    for command, meaning in commands.items():
-        output.line(f"  {command:<{width}}  # {meaning}")
-
-
-def _program() -> str:
-    """How a shell finds this program: by its name where that leads here, else by the path it was called by."""
-    called = Path(sys.argv[0])
-    if called.name != "matinee":
-        return "matinee"
-    found = shutil.which("matinee")
-    if found and Path(found).samefile(called):
-        return "matinee"
-    here = Path.cwd()
-    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
+    print_next_steps("Look at it:", commands, output)
 
 
 def _store_words(rehearsal: "Rehearsal") -> str:

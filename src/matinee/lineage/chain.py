@@ -114,7 +114,7 @@ def trace(
         *_service_links(record),
         *trained_links(record.made),
     ]
-    name = manifest.name if manifest is not None else next((a.name for a in record.artifacts), "")
+    name = manifest.name if manifest is not None else record.name
     return Chain(version=wanted, name=name, links=tuple(links))
 
 
@@ -145,11 +145,19 @@ class _Record:
         return None
 
     def folder(self, kind: Kind) -> VersionFiles | None:
-        """The newest recorded place of this version that is a folder of this machine."""
-        for _, artifact in self.made(kind):
-            if artifact.namespace == "file" and (Path(artifact.path) / MANIFEST).is_file():
+        """The newest recorded place of this version that is a folder of this machine: where it was made, or read."""
+        read = (artifact for run in reversed(self.complete) for artifact in run.inputs)
+        places = [*(artifact for _, artifact in self.made(kind)), *(one for one in read if one.kind == kind)]
+        for artifact in places:
+            here = artifact.version == self.version and artifact.namespace == "file"
+            if here and (Path(artifact.path) / MANIFEST).is_file():
                 return LocalFiles(Path(artifact.path))
         return None
+
+    @property
+    def name(self) -> str:
+        """Of the data set; empty where no event tells of the version itself."""
+        return next((a.name for a in self.artifacts if a.kind in {"version", "published", "registered"}), "")
 
 
 class _Place:

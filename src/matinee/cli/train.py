@@ -1,0 +1,126 @@
+"""`matinee train`: from a version to a trained model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from matinee.cli.lineage import recorder
+from matinee.cli.next_steps import print_next_steps, program
+from matinee.cli.output import SPEAKING, Flag, Output
+from matinee.cli.place import DEFAULT_PLACE, Place
+from matinee.settings import read_settings
+
+if TYPE_CHECKING:
+    from matinee.settings import Settings
+    from matinee.train.trained import Trained
+
+__all__ = ["train"]
+
+_TRAINING = Group("Training", sort_key=20)
+
+
+def train(
+    version: str | None = None,
+    /,
+    *,
+    model: str = "sse-pt",
+    options: Annotated[tuple[str, ...], Parameter(name="--set", negative="", show_default=False)] = (),
+    epochs: Annotated[int | None, Parameter(group=_TRAINING)] = None,
+    batch_size: Annotated[int | None, Parameter(group=_TRAINING)] = None,
+    learning_rate: Annotated[float | None, Parameter(group=_TRAINING)] = None,
+    patience: Annotated[int | None, Parameter(group=_TRAINING)] = None,
+    time_limit_s: Annotated[float | None, Parameter(group=_TRAINING)] = None,
+    seed: Annotated[int | None, Parameter(group=_TRAINING)] = None,
+    device: Annotated[str | None, Parameter(group=_TRAINING)] = None,
+    prior: str = "auto",
+    out: Path | None = None,
+    track: bool = True,
+    force: Flag = False,
+    place: Place = DEFAULT_PLACE,
+    output: Output = SPEAKING,
+) -> None:
+    """Train a model on a version, give it its recency prior, save, export, track and register it.
+
+    Args:
+        version: A folder, a data set's name, an id or its beginning, or name@id; by default the newest one here.
+        model: Which kind: sse-pt, sasrec, popularity, recent-popularity, markov, item-knn.
+        options: NAME=VALUE, as in dropout=0.3: any setting of the model or of its training.
+        epochs: The most passes over all users.
+        batch_size: Sequences a step.
+        learning_rate: Of Adam.
+        patience: Validations without improvement before training stops.
+        time_limit_s: Training ends after the epoch in which so many seconds have passed.
+        seed: Every draw follows from it.
+        device: auto takes a GPU where there is one; cpu, cuda, cuda:1.
+        prior: Of the recency prior: auto chooses weight and window on validation; off, WEIGHT, or WEIGHT:DAYS.
+        out: The model's folder; by default below models in the data folder.
+        track: Tell MLflow of it; the stack is started for that, and stopped again.
+        force: Train again although it is there.
+        place: Where a version is pulled from that is not here.
+        output: How to tell.
+    """
+    from matinee.train.make import follows  # noqa: PLC0415 - a command's rooms are loaded when it is called
+    from matinee.train.plan import pairs  # noqa: PLC0415 - as above
+    from matinee.train.stage import train as make  # noqa: PLC0415 - as above
+
+    if follows():
+        output = Output(quiet=True)
+    settings = read_settings()
+    where = place.settled(settings)
+    trained = make(
+        version,
+        model=model,
+        options=_said(settings, model) | pairs(options),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        time_limit_s=time_limit_s,
+        seed=seed,
+        device=device,
+        prior=prior,
+        out=out,
+        track=track,
+        force=force,
+        lineage=recorder(where["data_dir"], output),
+        progress=output.progress(),
+        **where,
+    )
+    if output.speaks:
+        _print(trained, output)
+    output.result(trained)
+
+
+def _said(settings: "Settings", model: str) -> dict[str, object]:
+    """What `matinee.toml` and the environment say of this model and of its training."""
+    from matinee.model.options import settings_of  # noqa: PLC0415 - see train
+    from matinee.model.table import MODELS, find_model  # noqa: PLC0415 - see train
+    from matinee.train.train_settings import TrainSettings  # noqa: PLC0415 - see train
+
+    entry = find_model(model)
+    settings_of(TrainSettings, settings.train, "[train]")  # a mistake is named as what it is, whatever is trained
+    return {**(settings.train if entry.neural else {}), **settings.of_model(model, MODELS)}
+
+
+def _print(trained: "Trained", output: Output) -> None:
+    name = f"{trained.name}, trained on {trained.dataset} {trained.version}"
+    output.line(f"{name}." if trained.fresh else f"{name}: it was there already; nothing was trained.")
+    output.line()
+    facts = {name: f"{value:.4f}" for name, value in trained.metrics.items()}
+    if trained.epochs:
+        facts["epochs"] = f"{trained.epochs}, ended by {trained.ended}"
+    facts |= {"prior": trained.prior, "model": str(trained.folder)}
+    if trained.page:
+        champion = " (champion)" if trained.champion else ""
+        facts |= {"MLflow": trained.page, "registry": f"{trained.registered}{champion}"}
+    output.facts(facts)
+    output.line()
+    matinee = program()
+    short = f"{trained.dataset}/{trained.model}"
+    commands = {
+        f"{matinee} evaluate {short} --split test": "how good it is where it counts",
+        f"{matinee} export {short} --format onnx --out {trained.model}.onnx": "for other programs",
+        f"{matinee} lineage {trained.version}": "where it came from",
+    }
+    print_next_steps("Go on:", commands, output)

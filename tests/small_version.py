@@ -1,0 +1,38 @@
+"""Real versions from a handful of events: made by transform, but without the certificate's plots, which take longer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matinee.etl.transform import transform
+from matinee.schema.transform_settings import TransformSettings
+from matinee.version import Version, open_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from matinee.schema.certificate import Certificate
+    from matinee.schema.transform_settings import SplitKind
+
+__all__ = ["small_version"]
+
+
+def small_version(
+    folder: Path, rows: Iterable[tuple[int, int, int]], *, split: SplitKind = "time", name: str = "log"
+) -> Version:
+    """The version of events (user, item, seconds), in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "log.csv"
+    log.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matinee.etl.certificate_page.write_page", _plain_page)
+        settings = TransformSettings(name=name, split=split, time_unit="s")
+        made = transform(log, folder / "version", settings, memory_limit_bytes=10**6, workers=1)
+    return open_version(made.folder)
+
+
+def _plain_page(certificate: Certificate, path: Path) -> None:
+    path.write_text(certificate.to_json(), encoding="utf-8")

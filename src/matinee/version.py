@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["EventBatch", "Sequences", "Version", "open_version"]
+
+_Number = TypeVar("_Number", bound=np.integer)
 
 _BATCH_ROWS = 1 << 16
 
@@ -93,14 +95,22 @@ class Version:
         return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
     def sequences(self, split: Split) -> Sequences:
-        """The split's items by user, memory-mapped.
+        """The split's items by user, memory-mapped; read once, to see that every id can be an index.
 
         Raises:
             VersionDamagedError: a file is missing, or not what the manifest says.
         """
-        offsets = self._map(sequence_path(split, "offsets"), self.users + 2)
-        items = self._map(sequence_path(split, "items"), self._rows(split))
-        return Sequences(offsets, items)
+        if split not in self._opened:
+            offsets = self._map(sequence_path(split, "offsets"), np.int64, self.users + 2)
+            items = self._map(sequence_path(split, "items"), np.int32, self._rows(split))
+            whole = offsets[0] == offsets[1] == 0 and offsets[-1] == items.size and (np.diff(offsets) >= 0).all()
+            if not (whole and _are_ids(items, self.items)):
+                raise VersionDamagedError(
+                    f"{self.folder}: the sequences of {split} lead beyond its {items.size:,} events or the "
+                    f"{self.items:,} items of the id map; transform again"
+                )
+            self._opened[split] = Sequences(offsets, items)
+        return self._opened[split]
 
     def events(self, split: Split, *, since: int | None = None) -> Iterator[EventBatch]:
         """The split's events in order of time, in batches; `since` leaves out those before that Unix second.
@@ -116,10 +126,12 @@ class Version:
             with parquet.ParquetFile(path) as file:
                 for group in _groups_since(file, since):
                     for batch in file.iter_batches(_BATCH_ROWS, [group], columns=["user", "item", "timestamp"]):
-                        columns = EventBatch(*(batch.column(name).to_numpy() for name in EventBatch._fields))
-                        first = 0 if since is None else int(np.searchsorted(columns.timestamp, since))
-                        if first < columns.user.size:
-                            yield EventBatch(columns.user[first:], columns.item[first:], columns.timestamp[first:])
+                        user, item, timestamp = (batch.column(name).to_numpy() for name in EventBatch._fields)
+                        if not (_are_ids(user, self.users) and _are_ids(item, self.items)):
+                            raise VersionDamagedError(f"{path}: ids lie outside the id maps; transform again")
+                        first = 0 if since is None else int(np.searchsorted(timestamp, since))
+                        if first < user.size:
+                            yield EventBatch(user[first:], item[first:], timestamp[first:])
         except (OSError, pa.ArrowException) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
 
@@ -145,19 +157,26 @@ class Version:
         """Raw item ids by dense id - 1; (items,)."""
         return self._raw(ITEM_IDS)
 
+    @cached_property
+    def _opened(self) -> dict[Split, Sequences]:
+        return {}
+
     def _rows(self, split: Split) -> int:
         rows: int = getattr(self.certificate, split).rows
         return rows
 
-    def _map(self, relative: str, size: int) -> NDArray[Any]:
+    def _map(self, relative: str, kind: type[_Number], size: int) -> NDArray[_Number]:
         path = self.folder / relative
         try:
             # An empty file cannot be mapped.
-            array: NDArray[Any] = np.load(path, mmap_mode="r" if size else None, allow_pickle=False)
+            array: NDArray[_Number] = np.load(path, mmap_mode="r" if size else None, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
-        if array.shape != (size,):
-            raise VersionDamagedError(f"{path}: {array.shape} entries, expected ({size},); transform again")
+        if array.shape != (size,) or array.dtype != kind:
+            raise VersionDamagedError(
+                f"{path}: {array.shape} entries of {array.dtype}, expected ({size},) of {np.dtype(kind)}; "
+                "transform again"
+            )
         return array
 
     def _raw(self, relative: str) -> NDArray[np.generic]:
@@ -194,6 +213,10 @@ def open_version(folder: str | Path) -> Version:
             f"{folder}: the certificate speaks of {certificate.version}, the manifest of {manifest.id}; transform again"
         )
     return Version(folder, manifest, certificate)
+
+
+def _are_ids(array: NDArray[np.int32], largest: int) -> bool:
+    return not array.size or bool(array.min() >= 1 and array.max() <= largest)
 
 
 def _groups_since(file: object, since: int | None) -> list[int]:

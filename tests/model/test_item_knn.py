@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matinee.errors import UsageError
+from matinee.errors import ModelError, UsageError
 from matinee.model.histories import Histories
 from matinee.model.item_knn import ItemKNN, ItemKNNSettings, Similarity
 from matinee.model.recommender import Known
@@ -95,7 +96,7 @@ def test_only_the_nearest_are_kept(similarity: Similarity, histories: list[list[
 
 def test_what_was_taken_together_is_near() -> None:
     train = sequences([[1, 2], [2, 1], [3, 4], [4, 3, 3]])
-    model = ItemKNN.fit(ItemKNNSettings(), train, Known(np.ones(6, np.bool_), np.arange(5) > 0))
+    model = ItemKNN.fit(ItemKNNSettings(similarity="cosine"), train, Known(np.ones(6, np.bool_), np.arange(5) > 0))
     assert model.scores(Histories.of([1, 1], [[1], [3, 1]]))[:, 1:].tolist() == [[0, 1, 0, 0], [0, 1, 0, 1]]
 
 
@@ -114,6 +115,12 @@ def test_the_order_of_recent_events_does_not_matter_but_how_recent_they_are() ->
     assert np.array_equal(one, other)
     assert np.array_equal(one, longer)
     assert not np.array_equal(one, older)
+
+
+def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "implicit.nearest_neighbours", None)
+    with pytest.raises(ModelError, match=r"^model item-knn: .* pip install implicit$"):
+        ItemKNN.fit(ItemKNNSettings(), planted(), known_of(planted()))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
+from matinee.errors import ModelError
 from matinee.model.links import LINK_ARRAYS, Links
 from matinee.model.ranges import among, within
 from matinee.model.recommender import CountedRecommender, Known, TrainingData, exactly
@@ -34,9 +35,9 @@ class ItemKNNSettings:
         maxlen: the last events of a history that are looked at.
     """
 
-    neighbours: int = 100
-    similarity: Similarity = "cosine"
-    maxlen: int = 50
+    neighbours: int = 200
+    similarity: Similarity = "tf-idf"
+    maxlen: int = 5
 
     def __post_init__(self) -> None:
         """Raise UsageError where a setting is impossible."""
@@ -86,7 +87,10 @@ class ItemKNN(CountedRecommender):
 
 def _neighbours(settings: ItemKNNSettings, train: TrainingData, rows: int) -> Links:
     """The `neighbours` most similar others of each item, the nearest first."""
-    from implicit.nearest_neighbours import ItemItemRecommender  # noqa: PLC0415 - SciPy, and only here
+    try:
+        from implicit.nearest_neighbours import ItemItemRecommender  # noqa: PLC0415 - brings SciPy, and only here
+    except ImportError:
+        raise ModelError("model item-knn: the library implicit is not installed; pip install implicit") from None
 
     model = ItemItemRecommender(K=settings.neighbours + 1)  # an item is its own nearest neighbour
     model.fit(_weighted(settings.similarity, train, rows), show_progress=False)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matinee.model.table import ModelEntry
 
-__all__ = ["divide", "names_of", "settings_from", "settings_of"]
+__all__ = ["divide", "settings_from", "settings_of"]
 
 Kind = TypeVar("Kind")
 
@@ -50,20 +50,15 @@ def divide(said: Mapping[str, object], kinds: Iterable[type[Any]], what: str) ->
     Raises:
         UsageError: none of them has it.
     """
-    names = [names_of(kind) for kind in kinds]
+    names = [[*_types(kind)] for kind in kinds]
     _refuse_unknown(said, [name for each in names for name in each], what)
     owner = {name: place for place in reversed(range(len(names))) for name in names[place]}
     return [{name: value for name, value in said.items() if owner[name] == place} for place in range(len(names))]
 
 
-def names_of(kind: type[Any]) -> list[str]:
-    """The settings of a dataclass, in its order."""
-    return [each.name for each in fields(kind)]
-
-
 def _types(kind: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {name: hints[name] for name in names_of(kind)}
+    return {each.name: hints[each.name] for each in fields(kind)}
 
 
 def _refuse_unknown(said: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -21,7 +21,7 @@ class RecentPopularitySettings:
         window_days: an event counts for so many days, fractions allowed.
     """
 
-    window_days: float = 30.0
+    window_days: float = 60.0
 
     def __post_init__(self) -> None:
         """Raise UsageError where the window is none."""

@@ -7,24 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from matinee.etl.stages import transform
-from matinee.version import Version, open_version
 from model_behaviour import planted
+from small_version import small_version
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from matinee.version import Version
 
 
 @pytest.fixture(scope="session")
 def planted_version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     """The planted log, each user's last two events held out; its events come in turn from all users."""
-    folder: Path = tmp_path_factory.mktemp("planted")
     log = planted(people=120, noise=0.1, seed=5)
     lengths = np.diff(log.offsets)
     users = np.repeat(np.arange(lengths.size), lengths)
-    times = np.arange(users.size) - np.repeat(log.offsets[:-1], lengths)
-    rows = sorted(zip(times.tolist(), users.tolist(), log.items.tolist(), strict=True))
-    text = "".join(f"{user},{item},{1_000_000 + 60 * time}\n" for time, user, item in rows)
-    (folder / "planted.csv").write_text("user,item,timestamp\n" + text)
-    transform(folder / "planted.csv", out=folder / "version", split="leave-one-out", workers=1)
-    return open_version(folder / "version")
+    turns = np.arange(users.size) - np.repeat(log.offsets[:-1], lengths)
+    rows = sorted(zip((1_000_000 + 60 * turns).tolist(), users.tolist(), log.items.tolist(), strict=True))
+    folder = tmp_path_factory.mktemp("planted")
+    return small_version(folder, [(user, item, time) for time, user, item in rows], split="leave-one-out")

@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
     from matinee.model.recommender import Recommender
 
-__all__ = ["CHECKPOINT", "FORMAT", "WEIGHTS", "CheckpointFacts", "check_matches", "load", "read_facts", "save"]
+__all__ = ["CHECKPOINT", "FORMAT", "ONNX", "WEIGHTS", "CheckpointFacts", "check_matches", "load", "read_facts", "save"]
 
 FORMAT = 1
 CHECKPOINT = "checkpoint.json"
 WEIGHTS = "model.safetensors"
+ONNX = "model.onnx"  # the exported model, where there is one
 
 # The weights before the present ones, there for the moment between the two renames of `save`.
 _BEFORE = f".{WEIGHTS}.before"

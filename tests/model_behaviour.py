@@ -88,7 +88,7 @@ def trained(entry: ModelEntry, version: Version, folder: Path) -> Recommender:
     from matinee.train.loop import fit
     from matinee.train.train_settings import TrainSettings
 
-    plan = TrainSettings(epochs=40, batch_size=16, learning_rate=5e-3, validate_every=40, device="cpu")
+    plan = TrainSettings(epochs=20, batch_size=16, learning_rate=1e-2, validate_every=20, device="cpu")
     model = kind.initial(settings, known)  # type: ignore[attr-defined]
     return fit(model, version, plan, folder=folder, validate=lambda _: {plan.metric: 1.0}).model
 

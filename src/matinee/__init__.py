@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from matinee.stack.restore import restore
     from matinee.stack.status import status
     from matinee.store import remotes as stores
+    from matinee.train.export import export
+    from matinee.train.report import evaluate
 
     __version__: str
 
@@ -48,6 +50,8 @@ __all__ = [
     "data",
     "doctor",
     "down",
+    "evaluate",
+    "export",
     "extract",
     "load",
     "logs",
@@ -74,6 +78,8 @@ _PLACES = {
     "data": ("matinee.etl.data", ""),
     "doctor": ("matinee.checkup.doctor", "doctor"),
     "down": ("matinee.stack.lifecycle", "down"),
+    "evaluate": ("matinee.train.report", "evaluate"),
+    "export": ("matinee.train.export", "export"),
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),

@@ -129,7 +129,7 @@ def test_progress_counts_every_event(tmp_path: Path) -> None:
             self.finished = False
 
         def start(self, phase: str, total: int | None, unit: str) -> None:
-            assert (phase, unit) == ("evaluate", "events")
+            assert (phase, unit) == ("rank", "events")
             self.total = total
 
         def advance(self, amount: int) -> None:
@@ -145,7 +145,7 @@ def test_progress_counts_every_event(tmp_path: Path) -> None:
     version = small_version(tmp_path, ROWS)
     for ranking in (Ranking("test"), Ranking("test", "leave-one-out"), Ranking("test", limit=1)):
         heard = Heard()
-        rank_split(Checkered(None, known_of(version)), version, ranking, [Prior()], progress=heard)
+        rank_split(Checkered(None, known_of(version)), version, ranking, [Prior()], phase="rank", progress=heard)
         assert heard.finished
         assert heard.total == heard.done > 0
 

@@ -147,6 +147,28 @@ COMMANDS = (
         "train",
     ),
     Command(
+        "evaluate",
+        "matinee.cli.evaluate:evaluate",
+        "Rank every event of a split with one or more trained models.",
+        (
+            "matinee evaluate ml-100k/sse-pt",
+            "matinee evaluate ml-100k/sse-pt ml-100k/sasrec ml-100k/popularity --split eval",
+            "matinee evaluate games/sse-pt --protocol leave-one-out --negatives 100 --users 10000",
+        ),
+        "evaluate",
+    ),
+    Command(
+        "export",
+        "matinee.cli.export:export",
+        "Write a trained model as one file for other programs, and compare it with the original.",
+        (
+            "matinee export ml-100k/sse-pt",
+            "matinee export ml-100k/sse-pt --format pth --out sse-pt.pth",
+            "matinee export sse-pt.pth --format safetensors --out models/mine",
+        ),
+        "export",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",

@@ -55,7 +55,8 @@ def evaluate_split(
         ModelDamagedError: the model gives no finite scores.
     """
     ranking = Ranking(split, protocol, negatives, exclude_seen, users, limit, seed)
-    ranked = rank_split(model, version, ranking, [model.prior], k=k, progress=progress)
+    phase = f"evaluate {model.name}"
+    ranked = rank_split(model, version, ranking, [model.prior], k=k, phase=phase, progress=progress)
     popularity = np.bincount(version.sequences("train").items, minlength=version.items + 1)
     return Evaluation(
         model=model.name,
@@ -64,6 +65,7 @@ def evaluate_split(
         prior=model.prior,
         k=k,
         catalogue=version.items,
+        time_unit="row" if version.certificate.reading.time_unit == "row" else "s",
         users=ranked.users,
         targets=ranked.targets,
         times_s=ranked.times_s,

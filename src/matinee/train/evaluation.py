@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from matinee.model.recommender import Prior
     from matinee.train.ranks import Ranking
 
-__all__ = ["Bucket", "Evaluation", "Segment"]
+__all__ = ["Bucket", "Evaluation", "Segment", "day"]
 
 _BUCKETS = 10
+_FIRST_DATE, _LAST_DATE = -62_135_596_800, 253_402_300_799  # years 1 and 9999, all that a datetime can hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Bucket:
     """A tenth of the events, one after the other in time.
 
     Attributes:
-        first_s, last_s: Unix seconds of its first and last event.
+        first_s, last_s: Unix seconds of its first and last event, or rows.
         events: how many.
         by_cold_users, on_cold_items: how many of them.
         metrics: by name.
@@ -69,6 +71,7 @@ class Evaluation:
         prior: that was added to the scores.
         k: length of a list.
         catalogue: items that could be recommended.
+        time_unit: 's', or 'row' where the log has no times and the number of its row stands for one.
         users, targets, times_s, ranks, repeats: (n,) see `matinee.train.ranks.Ranked`.
         warm_users, warm_items: (n,) whether training has seen the event's user, the target.
         coverage: share of the catalogue that is in at least one list; None with negatives.
@@ -83,6 +86,7 @@ class Evaluation:
     prior: Prior
     k: int
     catalogue: int
+    time_unit: str
     users: NDArray[np.int32] = field(repr=False)
     targets: NDArray[np.int32] = field(repr=False)
     times_s: NDArray[np.int64] = field(repr=False)
@@ -131,6 +135,7 @@ class Evaluation:
             "prior": asdict(self.prior),
             "k": self.k,
             "catalogue": self.catalogue,
+            "time_unit": self.time_unit,
             "events": self.ranks.size,
             "users_asked": np.unique(self.users).size,
             "repeats": int(self.repeats.sum()),
@@ -169,6 +174,15 @@ class Evaluation:
 
     def _means(self, chosen: NDArray[np.bool_]) -> dict[str, float]:
         return {name: float(value[chosen].mean()) if chosen.any() else np.nan for name, value in self.values.items()}
+
+
+def day(moment: int, time_unit: str) -> str:
+    """A date in UTC for people; the plain number where it is a row, or beyond the calendar."""
+    if time_unit == "row":
+        return f"row {moment:,}"
+    if not _FIRST_DATE <= moment <= _LAST_DATE:
+        return f"{moment:,} s"
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)).date().isoformat()
 
 
 def _plain(value: Any) -> Any:

@@ -87,7 +87,7 @@ def choose_prior(
         windows_s = [None]
     priors = [Prior(weight, window_s) for weight in weights for window_s in (windows_s if weight else [None])]
     ranking = Ranking(split, protocol, negatives, exclude_seen, users, limit, seed)
-    ranked = rank_split(model, version, ranking, priors, progress=progress)
+    ranked = rank_split(model, version, ranking, priors, phase=f"choose the prior of {model.name}", progress=progress)
     if not ranked.users.size:
         raise UsageError(f"{version.folder}: nobody to choose a prior by, as {split} has no events; give one")
     tried = tuple(

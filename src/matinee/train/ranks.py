@@ -95,6 +95,7 @@ def rank_split(
     priors: Sequence[Prior],
     *,
     k: int = 0,
+    phase: str = "evaluate",
     progress: Progress | None = None,
 ) -> Ranked:
     """Ask the model about each event once, and rank the answer under each prior.
@@ -105,6 +106,7 @@ def rank_split(
         ranking: which events, and among what.
         priors: one or more.
         k: how many items a list of recommendations has; 0 makes none.
+        phase: what the work is called in `progress`.
         progress: told of every piece of work.
 
     Raises:
@@ -112,7 +114,7 @@ def rank_split(
         VersionDamagedError: the version cannot be read, or contradicts itself.
         ModelDamagedError: the model gives no finite scores.
     """
-    return _Pass(model, version, ranking, priors, k).run(progress or Silent())
+    return _Pass(model, version, ranking, priors, k).run(phase, progress or Silent())
 
 
 class _Pass:
@@ -130,13 +132,13 @@ class _Pass:
         self._negatives = Negatives(version, ranking.negatives, ranking.seed) if ranking.negatives else None
         self._recommended = np.zeros(self._rows, np.int64)
 
-    def run(self, progress: Progress) -> Ranked:
+    def run(self, phase: str, progress: Progress) -> Ranked:
         """All of it."""
         begun_s = time.perf_counter()
         asked: list[Asked] = []
         ranks: list[NDArray[np.int32]] = []
         repeats: list[NDArray[np.bool_]] = []
-        progress.start("evaluate", self._total(), "events")
+        progress.start(phase, self._total(), "events")
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             for part in self._parts():
                 asked.append(part)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "train_in"]
 
 # What a finished training leaves in its folder, and what one leaves that is under way; all that --force removes.
-_DONE = ("trained.json", "tracking.json", "checkpoint.json", "model.safetensors", "model.onnx", "evaluation-*.json")
+_DONE = ("trained.json", "tracking.json", "checkpoint.json", "model.safetensors", "model.onnx", "evaluation-*")
 _UNDER_WAY = ("training*.safetensors", "best.safetensors", "epochs.jsonl", "epochs.png", "system.jsonl")
 
 

@@ -90,8 +90,8 @@ def targets_in_time(
     """Every event of the split by the wanted users, in order of time.
 
     With `counting` the scenes hold all that happens up to and between them: the events of earlier splits too, from
-    `window_s` before the split's first event on. Where splits do not follow each other in time (all but a split by
-    time), the events are merged by timestamp in memory, those of an earlier split first in a tie; 20 bytes an event.
+    `window_s` before its first event on. Where splits do not follow each other in time (all but a split by time), the
+    events are merged by timestamp in memory, some 40 bytes each; in a tie those of an earlier split come first.
 
     Raises:
         VersionDamagedError: events and sequences differ.

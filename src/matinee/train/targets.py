@@ -100,7 +100,8 @@ def targets_in_time(
     earlier = SPLITS[: SPLITS.index(split)] if counting else ()
     parts: Iterator[tuple[EventBatch, NDArray[np.bool_]]]
     if version.certificate.split == "time" or not earlier:
-        since = None if window_s is None else getattr(version.certificate, split).first - window_s
+        first = getattr(version.certificate, split).first
+        since = None if window_s is None or first is None else first - window_s
         batches = chain(
             ((batch, False) for name in earlier for batch in version.events(name, since=since)),
             ((batch, True) for batch in version.events(split)),

@@ -1,0 +1,129 @@
+"""A version opened for reading: what it gives, and that damage is told before any of it becomes an index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from matinee.errors import VersionDamagedError, VersionNotFoundError
+from matinee.schema.layout import CERTIFICATE, MANIFEST, SPLITS, events_path, sequence_path
+from matinee.version import open_version
+from small_version import small_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matinee.version import Version
+
+ROWS = [(7, 50, 1), (8, 60, 2), (7, 60, 3), (9, 50, 3), (8, 70, 4), (7, 70, 5), (9, 80, 6), (8, 50, 7)]
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> Version:
+    return small_version(tmp_path, ROWS)
+
+
+def test_events_come_in_order_of_time_in_dense_ids(version: Version) -> None:
+    events = [
+        (*map(int, row),) for split in SPLITS for batch in version.events(split) for row in zip(*batch, strict=True)
+    ]
+    users, items = [7, 8, 9], [50, 60, 70, 80]
+    assert [(users[user - 1], items[item - 1], time) for user, item, time in events] == ROWS
+    assert (version.users, version.items, version.name) == (3, 4, "log")
+    assert version.raw_users.tolist() == users
+    assert version.raw_items.tolist() == items
+
+
+def test_sequences_are_the_same_events_by_user(version: Version) -> None:
+    for split in SPLITS:
+        sequences = version.sequences(split)
+        assert sequences.users == version.users
+        by_user: dict[int, list[int]] = {user: [] for user in range(version.users + 1)}
+        for batch in version.events(split):
+            for user, item in zip(batch.user.tolist(), batch.item.tolist(), strict=True):
+                by_user[user].append(item)
+        assert {user: sequences.of(user).tolist() for user in by_user} == by_user
+
+
+def test_known_is_what_train_has_seen(version: Version) -> None:
+    assert version.certificate.train.rows == 4
+    assert version.known_users.tolist() == [False, True, True, True]
+    assert version.known_items.tolist() == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize("group_rows", [1, 3, 100])
+def test_since_leaves_out_what_was_before(version: Version, group_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.version._BATCH_ROWS", 2)
+    path = version.folder / events_path("train")
+    pq.write_table(pq.read_table(path), path, row_group_size=group_rows)
+    for since in range(6):
+        times = [time for batch in version.events("train", since=since) for time in batch.timestamp.tolist()]
+        assert times == [time for time in (1, 2, 3, 3) if time >= since]
+
+
+def test_the_name_of_all_bytes_is_that_of_the_manifest(version: Version) -> None:
+    before = version.sha256
+    assert open_version(version.folder).sha256 == before
+    manifest = version.folder / MANIFEST
+    manifest.write_text(manifest.read_text() + "\n")
+    assert open_version(version.folder).sha256 != before
+
+
+def test_a_version_that_nobody_vouches_for_is_not_opened(version: Version, tmp_path: Path) -> None:
+    with pytest.raises(VersionNotFoundError, match="no complete version"):
+        open_version(tmp_path / "nowhere")
+    certificate = version.folder / CERTIFICATE
+    text = certificate.read_text()
+    certificate.write_text(text.replace(version.id, "0" * 16))
+    with pytest.raises(VersionDamagedError, match="the certificate speaks of 0000"):
+        open_version(version.folder)
+    certificate.unlink()
+    with pytest.raises(VersionNotFoundError, match="has no certificate, so its splits cannot be trusted"):
+        open_version(version.folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("items", lambda items: items + np.int32(100)),
+        ("items", lambda items: -items),
+        ("items", lambda items: items[:-1]),
+        ("items", lambda items: items.astype(np.int64)),
+        ("offsets", lambda offsets: offsets + 1),
+        ("offsets", lambda offsets: offsets[::-1]),
+        ("offsets", lambda offsets: offsets * 100),
+        ("offsets", lambda offsets: offsets[:-1]),
+    ],
+)
+def test_damaged_sequences_are_not_read(version: Version, part: str, change: object) -> None:
+    path = version.folder / sequence_path("train", part)
+    np.save(path, change(np.load(path)))
+    with pytest.raises(VersionDamagedError, match="transform again"):
+        open_version(version.folder).sequences("train")
+
+
+def test_sequences_that_are_no_array_are_not_read(version: Version) -> None:
+    path = version.folder / sequence_path("train", "items")
+    path.write_bytes(b"junk")
+    with pytest.raises(VersionDamagedError, match=r"items\.npy: cannot be read"):
+        version.sequences("train")
+    path.unlink()
+    with pytest.raises(VersionDamagedError, match=r"items\.npy: cannot be read"):
+        version.sequences("train")
+
+
+@pytest.mark.parametrize(("column", "value"), [("user", 4), ("item", 0), ("item", 9)])
+def test_events_with_ids_that_no_map_has_are_not_read(version: Version, column: str, value: int) -> None:
+    path = version.folder / events_path("test")
+    table = pq.read_table(path)
+    at = table.schema.names.index(column)
+    pq.write_table(table.set_column(at, column, pa.array([value] * len(table), pa.int32())), path)
+    with pytest.raises(VersionDamagedError, match="ids lie outside the id maps; transform again"):
+        list(version.events("test"))
+    path.write_bytes(b"junk")
+    with pytest.raises(VersionDamagedError, match=r"test\.parquet: cannot be read"):
+        list(version.events("test"))

@@ -100,9 +100,19 @@ def test_it_goes_on_from_its_arrays(touched: list[list[int]]) -> None:
 
 def test_arrays_of_another_network_are_refused() -> None:
     arrays = trained(Net(), plan()).arrays()
-    for wrong in ({"x": np.zeros(1)}, {"0.a.step": np.zeros(1)}):
+    small = np.zeros((1, 1), np.float32)
+    assert {"0.0.exp_avg", "1.0.exp_avg_sq"} < arrays.keys()
+    for wrong in (
+        {**arrays, "x": small},
+        {**arrays, "0.a.step": small},
+        {**arrays, "0.0.exp_avg": small},
+        {**arrays, "1.0.exp_avg_sq": small},
+        {**arrays, "1.1.exp_avg": arrays["1.0.exp_avg"]},
+        {name: array for name, array in arrays.items() if name != "0.1.exp_avg_sq"},
+        {name: array for name, array in arrays.items() if not name.startswith("0.1.")},
+    ):
         with pytest.raises((KeyError, ValueError)):
-            Optimiser(Net(), plan(), 100).restore({**arrays, **wrong})
+            Optimiser(Net(), plan(), 100).restore(wrong)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

@@ -86,7 +86,6 @@ class Optimiser:
             ValueError, KeyError: they are of another network.
         """
         for number, part in enumerate(self._parts):
-            plain = part.state_dict()
             states: dict[int, dict[str, Any]] = {}
             for key, array in arrays.items():
                 where, place, name = key.split(".", 2)
@@ -94,7 +93,12 @@ class Optimiser:
                     # SparseAdam counts its steps in a plain number.
                     value = int(array) if number and name == "step" else torch.tensor(array)
                     states.setdefault(int(place), {})[name] = value
-            part.load_state_dict({**plain, "state": states})
+            # Checked here: PyTorch takes any, and its fused Adam would write beyond moments that are too small.
+            expected = {place: weights.shape for place, weights in enumerate(part.param_groups[0]["params"])}
+            for name in ("exp_avg", "exp_avg_sq"):
+                if {place: state[name].shape for place, state in states.items()} != expected:
+                    raise ValueError(f"moments {name} are not of this network's shapes")
+            part.load_state_dict({**part.state_dict(), "state": states})
 
     def _clip(self, most: float) -> None:
         """Scale all gradients down where their norm together is larger than `most`."""

@@ -85,11 +85,13 @@ def test_smoothing_is_above_0(smoothing: float) -> None:
     [
         ("link_offsets", lambda array: array[::-1]),
         ("link_offsets", lambda array: array + 1),
+        ("link_offsets", lambda array: array * np.nan),
         ("link_items", lambda array: array * 0),
         ("link_items", lambda array: array + ITEMS),
         ("link_weights", lambda array: array * np.nan),
         ("link_weights", lambda array: array * 0),
         ("events", lambda array: array * 0 - 1),
+        ("events", lambda array: array / 2),
     ],
 )
 def test_counts_that_are_none_are_refused(name: str, wrong: object) -> None:

@@ -73,6 +73,10 @@ class Links:
         Raises:
             ValueError: they are not the links of `rows` items.
         """
+        if (offsets.dtype, items.dtype, weights.dtype) != (np.int64, np.int32, np.float32):
+            raise ValueError(
+                f"links of {offsets.dtype}, {items.dtype}, {weights.dtype}, expected int64, int32, float32"
+            )
         if offsets.shape != (rows + 1,) or items.ndim != 1 or weights.shape != items.shape:
             raise ValueError(f"links of shapes {offsets.shape}, {items.shape}, {weights.shape}, expected {rows} rows")
         if offsets[0] != 0 or offsets[-1] != items.size or (np.diff(offsets) < 0).any():
@@ -81,4 +85,4 @@ class Links:
             raise ValueError(f"link_items lead outside of 1..{rows - 1}")
         if not np.isfinite(weights).all():
             raise ValueError("link_weights are not all finite")
-        return cls(offsets.astype(np.int64), items.astype(np.int32), weights.astype(np.float32))
+        return cls(offsets, items, weights)

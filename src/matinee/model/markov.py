@@ -85,9 +85,11 @@ class Markov(CountedRecommender):
         """The model again; raises ValueError where the arrays are not a chain's."""
         events, *parts = exactly(arrays, "events", *LINK_ARRAYS)
         links = Links.checked(known.items.size, *parts)
-        if events.shape != known.items.shape or (events < 0).any() or (links.weights <= 0).any():
-            raise ValueError(f"expected counts of {known.items.size} ids and of pairs of them")
-        return cls(settings, known, links, events.astype(np.int64))
+        if events.dtype != np.int64 or events.shape != known.items.shape or (events < 0).any():
+            raise ValueError(f"events of {events.dtype} {events.shape}, expected counts of {known.items.size} ids")
+        if (links.weights <= 0).any():
+            raise ValueError("link_weights are not all above 0")
+        return cls(settings, known, links, events)
 
 
 def _pairs(train: TrainingData, rows: int) -> NDArray[np.int64]:

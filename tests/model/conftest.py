@@ -11,6 +11,9 @@ from model_behaviour import planted
 from small_version import small_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from matinee.version import Version
 
 
@@ -24,3 +27,21 @@ def planted_version(tmp_path_factory: pytest.TempPathFactory) -> Version:
     rows = sorted(zip((1_000_000 + 60 * turns).tolist(), users.tolist(), log.items.tolist(), strict=True))
     folder = tmp_path_factory.mktemp("planted")
     return small_version(folder, [(user, item, time) for time, user, item in rows], split="leave-one-out")
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small network with its export, by the model's name; PyTorch takes seconds for each."""
+    folders: dict[str, Path] = {}
+
+    def export(name: str) -> Path:
+        from exported_model import make_network, save_network  # PyTorch, which most tests here do without
+        from matinee.model.export_onnx import export_onnx
+
+        if name not in folders:
+            folder, model = tmp_path_factory.mktemp(name), make_network(name)
+            export_onnx(model, save_network(folder, model), folder / "model.onnx")
+            folders[name] = folder
+        return folders[name]
+
+    return export

@@ -46,13 +46,13 @@ def compare(one: Recommender, other: Recommender, asked: Histories, *, k: int = 
         ours, theirs = one.scores(part), other.scores(part)
         finite = np.isfinite(ours)
         if not np.array_equal(finite, np.isfinite(theirs)):
-            difference = np.inf
+            return Agreement(len(asked), np.inf, np.inf, 0)
         if finite.any():
             difference = max(difference, float(np.abs(ours[finite] - theirs[finite]).max()))
             scale = max(scale, float(np.abs(ours[finite]).max()))
         # What both lists are worth to the first model: the same at each place, unless they differ in more than ties.
         apart.append(np.abs(_best(ours, ours, k) - _best(theirs, ours, k)))
-    same = sum(int((rows <= 2 * difference).all(axis=1).sum()) for rows in apart) if np.isfinite(difference) else 0
+    same = sum(int((rows <= 2 * difference).all(axis=1).sum()) for rows in apart)
     return Agreement(len(asked), difference, scale, same)
 
 

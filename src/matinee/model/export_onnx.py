@@ -1,4 +1,4 @@
-"""A network as one ONNX file that needs nothing else: raw dense ids in, scores or the best k out, strangers included.
+"""A network as one ONNX file that needs nothing else: any dense ids in, scores or the best k out.
 
 What is folded in, so that a server without PyTorch has nothing to know: an unknown item of a history becomes UNK, an
 unknown person the stand-in, no history at all one UNK. The last block looks from the last position only, and only the
@@ -12,6 +12,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -32,6 +33,7 @@ __all__ = ["OPSET", "export_onnx"]
 
 OPSET: Final = 20  # what ONNX Runtime 1.20 knows; 23 has attention as one operator and measures no faster
 _USUAL_K: Final = 10
+_TABLE: Final = "network.items.weight"  # its name in the traced graph
 
 
 def export_onnx(model: Recommender, facts: CheckpointFacts, path: Path) -> None:
@@ -61,7 +63,7 @@ def export_onnx(model: Recommender, facts: CheckpointFacts, path: Path) -> None:
 
 
 class Answering(nn.Module):
-    """The model as a server asks it: raw ids in, a score for every item out.
+    """The model as a server asks it: any dense ids in, the state out that is multiplied with every item's vector.
 
     The rows of items that are not known become the mean of the known ones, which makes their scores the mean of the
     known items' scores: what the recency prior adds to (`matinee.model.recommender.Prior`).
@@ -85,10 +87,10 @@ class Answering(nn.Module):
         vectors[0] = unk
 
     def forward(self, items: Tensor, lengths: Tensor, users: Tensor) -> Tensor:
-        """Items (B, L), right-padded, lengths (B,) and users (B,), int64, to (B, known_items)."""
+        """Items (B, L), right-padded, lengths (B,) and users (B,), int64, to states (B, item_dim)."""
         items, users = _known_or_0(items, self.known_items), _known_or_0(users, self.known_users)
         states = self.network.last(items, lengths.clamp(min=1), users, self.stand_in)
-        return states[:, : self.item_dim] @ self.network.item_vectors().T
+        return states[:, : self.item_dim]
 
 
 def _known_or_0(ids: Tensor, known: Tensor) -> Tensor:
@@ -113,7 +115,7 @@ def _trace(answering: nn.Module) -> onnx.ModelProto:
             dynamo=True,
             opset_version=OPSET,
             input_names=["items", "lengths", "users"],
-            output_names=["base"],
+            output_names=["state"],
             dynamic_shapes=({0: batch, 1: length}, {0: batch}, {0: batch}),
             verbose=False,
         )
@@ -123,38 +125,28 @@ def _trace(answering: nn.Module) -> onnx.ModelProto:
 
 
 def _add_ranking(graph: Any, model: NeuralRecommender) -> None:
-    """Turn `base` into `scores`, -inf where an item is not known, and into the best `k` of `base + bonus`.
+    """From `state` to `scores`, -inf where an item is not known, and to the best `k` of all scores plus `bonus`.
 
     `k` and `bonus` have usual values, so that most callers need not give them: 10, and 0 for known items, -inf for all
-    others. An item's place in the table is its id, so `best_items` are ids.
+    others. An item's place in the table is its id, so `best_items` are ids. Items are scored in the very table in which
+    histories look them up; each way out has a product of its own, since a caller asks for one of them.
     """
+    (table,) = (tensor.name for tensor in graph.initializer if tensor.name.endswith(_TABLE))
     rows = model.known.items.size
-    mask = numpy_helper.from_array(_mask(model), "mask")
-    bonus = numpy_helper.from_array(_mask(model), "bonus")
-    k = numpy_helper.from_array(torch.tensor([min(_USUAL_K, rows)]).numpy(), "k")
-    graph.initializer.extend([mask, bonus, k])
-    graph.input.extend(
-        [
-            helper.make_tensor_value_info("bonus", TensorProto.FLOAT, [rows]),
-            helper.make_tensor_value_info("k", TensorProto.INT64, [1]),
-        ]
+    mask = torch.where(torch.from_numpy(model.known.items), 0.0, -torch.inf).numpy()
+    usual_k = np.array([min(_USUAL_K, rows)], np.int64)
+    graph.initializer.extend(
+        numpy_helper.from_array(array, name) for name, array in (("mask", mask), ("bonus", mask), ("k", usual_k))
     )
-    graph.node.extend(
-        [
-            helper.make_node("Add", ["base", "mask"], ["scores"]),
-            helper.make_node("Add", ["base", "bonus"], ["raised"]),
-            helper.make_node("TopK", ["raised", "k"], ["best_scores", "best_items"]),
-        ]
-    )
+    graph.input.append(helper.make_tensor_value_info("bonus", TensorProto.FLOAT, [rows]))
+    graph.input.append(helper.make_tensor_value_info("k", TensorProto.INT64, [1]))
+    graph.node.append(helper.make_node("Gemm", ["state", table, "mask"], ["scores"], transB=1))
+    graph.node.append(helper.make_node("Gemm", ["state", table, "bonus"], ["raised"], transB=1))
+    graph.node.append(helper.make_node("TopK", ["raised", "k"], ["best_scores", "best_items"]))
     del graph.output[:]
-    graph.output.extend(
-        [
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", rows]),
-            helper.make_tensor_value_info("best_scores", TensorProto.FLOAT, ["batch", "best"]),
-            helper.make_tensor_value_info("best_items", TensorProto.INT64, ["batch", "best"]),
-        ]
-    )
-
-
-def _mask(model: NeuralRecommender) -> Any:
-    return torch.where(torch.from_numpy(model.known.items), 0.0, -torch.inf).numpy()
+    for name, kind, columns in (
+        ("scores", TensorProto.FLOAT, rows),
+        ("best_scores", TensorProto.FLOAT, "best"),
+        ("best_items", TensorProto.INT64, "best"),
+    ):
+        graph.output.append(helper.make_tensor_value_info(name, kind, ["batch", columns]))

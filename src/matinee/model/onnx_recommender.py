@@ -81,8 +81,12 @@ class OnnxRecommender(Recommender):
         for first in range(0, len(asked), _BATCH):
             rows = order[first : first + _BATCH]
             width = max(1, int(lengths[rows].max()))
-            feeds = _feeds(items[rows, :width], lengths[rows], asked.users[rows])
-            (scores[rows],) = self._session.run(["scores"], feeds, self._alone)
+            # One row alone would take another way through ONNX Runtime (a matrix times a vector), and differ in the
+            # last bit from the same row among others; a server and an evaluation must not differ.
+            pair = rows if rows.size > 1 else rows.repeat(2)
+            feeds = _feeds(items[pair, :width], lengths[pair], asked.users[pair])
+            (answered,) = self._run(["scores"], feeds)
+            scores[rows] = answered[: rows.size]
         return scores
 
     def best(
@@ -101,8 +105,16 @@ class OnnxRecommender(Recommender):
         feeds = _feeds(items, lengths, asked.users) | {"k": np.array([k], np.int64)}
         if bonus is not None:
             feeds["bonus"] = bonus
-        scores, ids = self._session.run(["best_scores", "best_items"], feeds, self._alone)
+        scores, ids = self._run(["best_scores", "best_items"], feeds)
         return ids, scores
+
+    def _run(self, names: list[str], feeds: dict[str, Any]) -> list[NDArray[Any]]:
+        try:
+            answers: list[NDArray[Any]] = self._session.run(names, feeds, self._alone)
+        except Exception as error:  # noqa: BLE001 - its errors have no common base below Exception
+            first = str(error).partition("\n")[0]
+            raise ModelDamagedError(f"the exported model cannot be run ({first}); export again") from None
+        return answers
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The file's bytes: (size,) uint8."""

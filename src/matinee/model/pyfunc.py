@@ -11,10 +11,9 @@ from matinee.model.checkpoint import CHECKPOINT, ONNX, check_matches, read_facts
 from matinee.schema.layout import ITEM_IDS, USER_IDS
 from matinee.schema.manifest import Manifest
 
-__all__ = ["EXAMPLE", "PYTHON_MODEL", "artifacts", "requirements"]
+__all__ = ["PYTHON_MODEL", "artifacts", "requirements"]
 
 PYTHON_MODEL: Final = str(Path(__file__).with_name("pyfunc_model.py"))
-EXAMPLE: Final = [{"user": "somebody", "history": [], "k": 3}]  # a question that every model can answer
 
 _NEEDED: Final = ("mlflow", "numpy", "onnxruntime", "pyarrow")
 

@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
+from pandas import DataFrame  # noqa: TC002 - MLflow reads the annotation, and asks nothing of a DataFrame's columns
 from pyarrow import parquet
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class RankingModel(PythonModel):
         if columns != len(self.raw_items):
             raise ValueError(f"the model scores {columns - 1} items, the id map has {len(self.raw_items) - 1}")
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> list[dict[str, list[Any]]]:
-        """Answer each question; see the module."""
+    def predict(self, context: Any, model_input: DataFrame, params: Any = None) -> list[dict[str, list[Any]]]:
+        """Answer each question: those of a list and of a DataFrame alike; see the module."""
         del context, params
         rows = [_checked(row) for row in _records(model_input)]
         return [answer for at in range(0, len(rows), _AT_ONCE) for answer in self._answer(rows[at : at + _AT_ONCE])]
@@ -92,8 +93,10 @@ def _records(asked: Any) -> list[Any]:
     return [asked] if isinstance(asked, dict) else list(asked)
 
 
-def _checked(row: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(row: Any) -> dict[str, Any]:
     """A question with all its fields; raises ValueError, which MLflow's server answers with."""
+    if not isinstance(row, dict):
+        raise ValueError(f"a question is {row!r}, expected a record with user and history")  # noqa: TRY004 - as below
     unknown = sorted(str(name) for name in row.keys() - _FIELDS)
     if unknown:
         raise ValueError(f"field {unknown[0]!r} is unknown; known are {', '.join(sorted(_FIELDS))}")

@@ -6,9 +6,12 @@ LOCK := requirements.lock
 # Keystone and Swift, for the tests alone: their libraries and MLflow's do not agree on versions.
 OPENSTACK := .venv-openstack
 OPENSTACK_LOCK := tests/openstack/requirements.lock
+# RecBole and RecTools, for the benchmark of training alone: RecBole asks for NumPy 1.
+PEERS := .venv-peers
+PEERS_LOCK := benchmarks/train_peers/requirements.lock
 # Numba's compiled kernels are kept beside the environment, so that a second run does not compile again.
 
-.PHONY: rehearse test lint bench clean
+.PHONY: rehearse test lint bench bench-train clean
 
 rehearse: $(VENV)/.core
 	$(BIN)/matinee rehearse
@@ -26,8 +29,11 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/etl.py
 
+bench-train: $(VENV)/.bench $(PEERS)/.installed
+	$(BIN)/python benchmarks/train.py --part speed games games-full ml-100k strangers memory
+
 clean:
-	rm -rf $(VENV) $(OPENSTACK) matinee-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OPENSTACK) $(PEERS) matinee-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written only after its install is complete, so an interrupted one is done again.
@@ -49,4 +55,9 @@ $(VENV)/.bench: $(VENV)/.dev
 $(OPENSTACK)/.installed: $(OPENSTACK_LOCK)
 	test -x $(OPENSTACK)/bin/python || $(PYTHON) -m venv $(OPENSTACK)
 	$(OPENSTACK)/bin/python -m pip install --quiet --requirement $(OPENSTACK_LOCK)
+	touch $@
+
+$(PEERS)/.installed: $(PEERS_LOCK)
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement $(PEERS_LOCK)
 	touch $@

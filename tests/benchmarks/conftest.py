@@ -1,8 +1,9 @@
-"""The benchmarks are scripts that import each other by plain names, so their folder goes onto the path."""
+"""The benchmarks are scripts that import each other by plain names, so their folders go onto the path."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path[:0] = [str(_BENCHMARKS), str(_BENCHMARKS / "train_peers"), str(Path(__file__).parent)]

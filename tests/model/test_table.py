@@ -48,7 +48,7 @@ def test_the_page_of_models_has_all_of_them_with_every_setting_and_its_default()
     for setting, of_sse_pt, of_sasrec, _ in _rows(networks):
         told["sse-pt"][setting] = of_sse_pt
         told["sasrec"][setting] = of_sasrec
-    for model, setting, default, _ in _rows(counted.partition("\n## ")[0]):
+    for model, setting, default, _ in _rows(counted.partition("\n\n`popularity` has none")[0]):
         told[model][setting] = default
     for entry in MODELS.values():
         said = {name: text for name, text in told[entry.name].items() if text != "-"}

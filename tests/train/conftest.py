@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from matinee.model.agreement import Agreement
+from matinee.train import export
 from small_version import small_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from matinee.model.recommender import Recommender
     from matinee.version import Version
 
 TINY = {"item_dim": 4, "user_dim": 4, "blocks": 1, "maxlen": 6, "negatives": 4, "epochs": 3, "batch_size": 8}
@@ -47,3 +51,14 @@ def walked(tmp_path_factory: pytest.TempPathFactory, walks: list[tuple[int, int,
 def walked_as(tmp_path: Path, walks: list[tuple[int, int, int]]) -> Callable[[str], Version]:
     """A version of the walks under a name of the test's own, for what all tests share."""
     return lambda name: small_version(tmp_path / name, walks, name=name)
+
+
+@pytest.fixture
+def quick_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves PyTorch's exporter out, seconds a model, where a test is about something else."""
+
+    def write(model: Recommender, _: object, path: Path) -> SimpleNamespace:
+        path.write_bytes(b"an export of " + model.name.encode())
+        return SimpleNamespace(agreement=Agreement(0, 0.0, 0.0, 0))
+
+    monkeypatch.setattr(export, "write_onnx", write)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matinee.train.trained import Trained
     from matinee.version import Version
 
+pytestmark = pytest.mark.usefixtures("quick_export")
+
 
 class Listener(Silent):
     """Remembers what is said, and interrupts this process after a number of sequences."""
@@ -71,7 +73,7 @@ def test_a_trained_model_and_its_picture(walked: Version, tmp_path: Path, tiny: 
     listener = Listener()
     trained = train(walked, tmp_path, options=tiny, progress=listener)
     assert (trained.epochs, trained.ended) == (3, "epochs")
-    assert set(trained.files) == {"checkpoint.json", "model.safetensors", "epochs.jsonl", "epochs.png"}
+    assert set(trained.files) == {"checkpoint.json", "model.safetensors", "epochs.jsonl", "epochs.png", "model.onnx"}
     assert (trained.folder / "epochs.png").read_bytes().startswith(b"\x89PNG")
     assert len((trained.folder / "epochs.jsonl").read_text().splitlines()) == 3
     lines = [line for line in listener.said if line.startswith("epoch ")]

@@ -16,6 +16,7 @@ from matinee.train.prior import choose_prior
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matinee.model.checkpoint import CheckpointFacts
     from matinee.model.neural import NeuralRecommender
     from matinee.model.recommender import Recommender
     from matinee.schema.progress import Progress
@@ -89,8 +90,10 @@ def make(plan: Plan, version: Version, folder: Path, *, watch: Watch, progress: 
         step=step,
         metrics=metrics,
     )
-    checkpoint.save(folder, model, facts)
-    files = [checkpoint.CHECKPOINT, checkpoint.WEIGHTS, *_extras(plan, model, version, folder)]
+    facts = checkpoint.save(folder, model, facts)
+    files = [checkpoint.CHECKPOINT, checkpoint.WEIGHTS]
+    if plan.entry.neural:
+        files += [*_pictured(plan, version, folder), _exported(model, facts, folder, progress)]
     return Made(model, metrics, epochs, ended, tuple(files))
 
 
@@ -128,12 +131,18 @@ def _protocol(version: Version) -> Protocol:
     return "leave-one-out" if version.certificate.split == "leave-one-out" else "time"
 
 
-def _extras(plan: Plan, model: Recommender, version: Version, folder: Path) -> list[str]:
-    """What else the folder gets: the picture of the training."""
-    files = []
-    epochs = read(folder)
-    if plan.entry.neural and epochs:
-        title = f"{model.name} on {version.name} {version.id}"
-        (folder / PLOT).write_bytes(epochs_plot(epochs, f"eval/{plan.training.metric}", title))
-        files += [EPOCHS, PLOT]
-    return files
+def _pictured(plan: Plan, version: Version, folder: Path) -> tuple[str, str]:
+    """The course of the training, and the picture of it."""
+    title = f"{plan.entry.name} on {version.name} {version.id}"
+    (folder / PLOT).write_bytes(epochs_plot(read(folder), f"eval/{plan.training.metric}", title))
+    return EPOCHS, PLOT
+
+
+def _exported(model: Recommender, facts: CheckpointFacts, folder: Path, progress: Progress) -> str:
+    """The model as servers without PyTorch take it, compared with the original."""
+    from matinee.train.export import write_onnx  # noqa: PLC0415 - counted models do without
+
+    progress.start("export", None, "files")
+    agreement = write_onnx(model, facts, folder / checkpoint.ONNX).agreement
+    progress.finish(f"same top 10 for {agreement.same_lists:,} of {agreement.histories:,} random histories")
+    return checkpoint.ONNX

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -44,6 +46,7 @@ __all__ = [
     "dataset_input",
     "experiment_for",
     "page",
+    "quiet",
 ]
 
 _LAST_WORDS_CHARACTERS: Final = 300
@@ -164,6 +167,20 @@ def dataset_input(
 def page(tracking_uri: str, experiment: str, run: str) -> str:
     """The address of a run for a browser."""
     return f"{tracking_uri.rstrip('/')}/#/experiments/{experiment}/runs/{run}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep to itself what MLflow advises people who write models of their own."""
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_answers(tracking_uri: str, answer_s: float) -> None:

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import ModelDamagedError, ModelNotFoundError, UsageError
-from matinee.train.mlflow_client import MlflowException, connected
+from matinee.model.pyfunc import PYTHON_MODEL, artifacts, requirements
+from matinee.train.mlflow_client import MlflowException, connected, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matinee.train.mlflow_client import MlflowClient
 
-__all__ = ["CHAMPION", "CHECKPOINT_PLACE", "PYFUNC_PLACE", "Registered", "fetch", "is_address", "register"]
+__all__ = ["CHAMPION", "CHECKPOINT_PLACE", "PYFUNC_PLACE", "Registered", "fetch", "register", "save_pyfunc"]
 
 CHAMPION: Final = "champion"
 CHECKPOINT_PLACE: Final = "checkpoint"  # among a run's artifacts: the model's folder
@@ -56,7 +57,15 @@ class Registered:
 
 
 def register(
-    client: MlflowClient, run: str, name: str, *, files: Mapping[str, str], trained_on: str, metric: str, value: float
+    client: MlflowClient,
+    run: str,
+    name: str,
+    *,
+    place: str,
+    files: Mapping[str, str],
+    trained_on: str,
+    metric: str,
+    value: float,
 ) -> Registered:
     """Make the model in a run's artifacts a version of `name`, once; it becomes champion where it is the best.
 
@@ -66,6 +75,7 @@ def register(
         client: of the server.
         run: its id.
         name: of the registered model.
+        place: among the run's artifacts, what MLflow takes for the model.
         files: SHA-256 of each file below `CHECKPOINT_PLACE`.
         trained_on: id of the data version.
         metric: what models are compared by, as in 'ndcg@10'.
@@ -77,7 +87,7 @@ def register(
     if found:
         version = found[0]
     else:
-        source = f"{client.get_run(run).info.artifact_uri}/{CHECKPOINT_PLACE}"
+        source = f"{client.get_run(run).info.artifact_uri}/{place}"
         tags = {
             _FILES_TAG: json.dumps(files),
             _VERSION_TAG: trained_on,
@@ -91,9 +101,17 @@ def register(
     return Registered(name, int(version.version), str(version.version) == _champion_number(client, name))
 
 
-def is_address(text: str) -> bool:
-    """Whether a text names a model of a registry."""
-    return text.startswith("models:/")
+def save_pyfunc(folder: Path, version_folder: Path, into: Path) -> None:
+    """Write the exported model in `folder` as a pyfunc, which takes raw ids, into the new folder `into`."""
+    with quiet():
+        from mlflow import pyfunc  # noqa: PLC0415 - a second, and only at the end of a training
+
+        pyfunc.save_model(
+            str(into),
+            python_model=PYTHON_MODEL,
+            artifacts=artifacts(folder, version_folder),
+            pip_requirements=requirements(),
+        )
 
 
 def fetch(tracking_uri: str, address: str, into: Path) -> Path:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import TrackingError
 from matinee.train.history import SYSTEM
-from matinee.train.registry import CHECKPOINT_PLACE, Registered, register
+from matinee.train.registry import CHECKPOINT_PLACE, PYFUNC_PLACE, Registered, register, save_pyfunc
 from matinee.train.track_training import TrackedRun, Tracker, Training
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matinee.schema.progress import Progress
     from matinee.stack import Stack
     from matinee.train.mlflow_client import MlflowClient
@@ -63,6 +63,7 @@ def _send(stack: Stack, plan: Plan, version: Version, trained: Trained, progress
                 client,
                 run,
                 name,
+                place=PYFUNC_PLACE if plan.entry.neural else CHECKPOINT_PLACE,
                 files=trained.files,
                 trained_on=version.id,
                 metric=metric,
@@ -72,4 +73,8 @@ def _send(stack: Stack, plan: Plan, version: Version, trained: Trained, progress
     tags = {"matinee.checkpoint_sha256": next(iter(trained.files.values())), "matinee.prior": trained.prior}
     files = {CHECKPOINT_PLACE: [folder / file for file in trained.files]}
     files[""] = [path for path in (folder / SYSTEM,) if path.is_file()]
-    return tracker(stack, plan, version, folder, progress).finish(files, trained.metrics, tags, enrol)
+    with tempfile.TemporaryDirectory(prefix="matinee-pyfunc-") as scratch:
+        if plan.entry.neural:
+            files[PYFUNC_PLACE] = [Path(scratch) / PYFUNC_PLACE]
+            save_pyfunc(folder, version.folder, files[PYFUNC_PLACE][0])
+        return tracker(stack, plan, version, folder, progress).finish(files, trained.metrics, tags, enrol)

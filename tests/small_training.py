@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matinee.train.loop import Fitted
     from matinee.train.observer import Observer
 
-__all__ = ["Job", "Paused", "Result", "child"]
+__all__ = ["Job", "Paused", "Result", "child", "one_of"]
 
 _SETTINGS: dict[str, Any] = {"maxlen": 4, "item_dim": 4, "blocks": 1, "heads": 2, "negatives": 4, "dropout": 0.3}
 _PLAN: dict[str, Any] = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "device": "cpu"}
@@ -138,6 +138,13 @@ def child(job: Job) -> None:
         job.fit()
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def one_of(job: Job, rank: int, world: int, port: int) -> None:
+    """As `child`, as one of several processes: with what torchrun tells each."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    child(job)
 
 
 def _read_only(folder: str) -> None:

@@ -130,7 +130,18 @@ def test_untrue_facts_end_in_one_line(change: dict[str, Any], weights: Path) -> 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"model": "popularity"}, {"model": "none"}, {"settings": {"blocks": "many"}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "popularity"},
+        {"model": "none"},
+        {"settings": {"blocks": "many"}},
+        {"settings": {"blocks": 10**18}},
+        {"settings": {"item_dim": 10**15}},
+        {"settings": {"maxlen": 2**62}},
+        {"settings": {"heads": 7}},
+    ],
+)
 def test_facts_of_something_else_end_in_one_line(change: dict[str, Any], weights: Path) -> None:
     plain = json.loads(sidecar(weights).read_text())
     plain["facts"] |= change

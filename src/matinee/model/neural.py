@@ -97,6 +97,8 @@ class NeuralRecommender(Recommender):
         Raises:
             KeyError, ValueError: they are not the weights of such a network.
         """
+        if settings.blocks > len(arrays):  # asked before they are made: anybody can write a large number
+            raise ValueError(f"blocks = {settings.blocks}, and {len(arrays)} arrays")
         with torch.device("meta"):
             network = cls.network_type(settings, known)
         expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}

@@ -83,6 +83,7 @@ def _speed(result: Result) -> list[str]:
         "data",
         "way",
         "sequences/s, median (range)",
+        "a CPU second",
         "the trainer's own rows/s",
         "seconds counted",
         "CPU by others",
@@ -91,10 +92,10 @@ def _speed(result: Result) -> list[str]:
     cores = result["machine"]["cores"]
     for (data, way), runs in groups(result["runs"], "data", "way").items():
         rates = [run["sequences_per_s"] for run in runs]
-        rows = median(run["rows_per_s"] for run in runs)
+        rows, per_cpu_s = (median(run[name] for run in runs) for name in ("rows_per_s", "sequences_per_cpu_s"))
         lines.append(
-            f"| {data} | {way} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {rows:,.0f} "
-            f"| {median(run['counted_s'] for run in runs):.0f} | {_foreign(runs, cores):.1%} |"
+            f"| {data} | {way} | {median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f}) | {per_cpu_s:,.0f} "
+            f"| {rows:,.0f} | {median(run['counted_s'] for run in runs):.0f} | {_foreign(runs, cores):.1%} |"
         )
     return lines
 

@@ -100,41 +100,46 @@ class Clock:
         self._out, self._limit_s, self._warm_up_s = out, limit_s, warm_up_s
         self._due_s = [limit_s * (at + 1) / snapshots for at in range(snapshots)]
         self._say_vectors = say_vectors
-        self._trained_s, self._counted_s, self._rows = 0.0, 0.0, 0
+        self._trained_s, self._counted_s, self._counted_cpu_s, self._rows = 0.0, 0.0, 0.0, 0
         self._snapshots: list[dict[str, Any]] = []
         self._resumed_s: float | None = None
+        self._resumed_cpu_s = 0.0
 
     def start(self) -> None:
         """Just before the first batch is made."""
-        self._resumed_s = time.perf_counter()
+        self._resume()
 
     def tick(self, rows: int) -> bool:
         """After each batch of `rows` rows; False when the time is over and a rate can be told."""
         if self._resumed_s is None:
             raise RuntimeError("the clock has not been started")
-        now_s = time.perf_counter()
-        took_s, self._resumed_s = now_s - self._resumed_s, now_s
+        took_s = time.perf_counter() - self._resumed_s
         if self._trained_s >= self._warm_up_s:
             self._counted_s += took_s
+            self._counted_cpu_s += time.process_time() - self._resumed_cpu_s
             self._rows += rows
         self._trained_s += took_s
         if self._due_s and self._trained_s >= self._due_s[0]:
             self._snapshot()
-            self._resumed_s = time.perf_counter()
+        self._resume()
         return self._trained_s < self._limit_s or not self._rows
 
     def finish(self, sequences_a_row: float, **facts: Any) -> None:
         """Write run.json; a row of this trainer is `sequences_a_row` of a pass over everybody's whole sequence."""
-        rows_per_s = self._rows / self._counted_s if self._counted_s else 0.0
+        rows_per_s = self._rows / self._counted_s
         result = {
             "trained_s": self._trained_s,
             "counted_s": self._counted_s,
             "rows_per_s": rows_per_s,
             "sequences_per_s": rows_per_s * sequences_a_row,
+            "sequences_per_cpu_s": self._rows * sequences_a_row / self._counted_cpu_s,
             "snapshots": self._snapshots,
             **facts,
         }
         (self._out / "run.json").write_text(json.dumps(result, indent=2) + "\n")
+
+    def _resume(self) -> None:
+        self._resumed_s, self._resumed_cpu_s = time.perf_counter(), time.process_time()
 
     def _snapshot(self) -> None:
         if self._say_vectors is None:

@@ -28,6 +28,7 @@ class Hands:
 def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
     hands = Hands()
     monkeypatch.setattr(time, "perf_counter", hands)
+    monkeypatch.setattr(time, "process_time", lambda: 3 * hands.now_s)
     return hands
 
 
@@ -43,6 +44,7 @@ def test_a_rate_is_taken_after_the_warm_up(tmp_path: Path, hands: Hands) -> None
     result = json.loads((tmp_path / "run.json").read_text())
     assert (result["trained_s"], result["counted_s"]) == (10, 6)
     assert (result["rows_per_s"], result["sequences_per_s"], result["told"]) == (15, 7.5, "more")
+    assert result["sequences_per_cpu_s"] == 2.5
 
 
 def test_there_is_a_rate_even_where_one_batch_outlasts_the_time(tmp_path: Path, hands: Hands) -> None:

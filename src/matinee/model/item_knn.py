@@ -23,6 +23,8 @@ __all__ = ["ItemKNN", "ItemKNNSettings", "Similarity"]
 
 Similarity = Literal["cosine", "tf-idf", "bm25"]
 
+_FEW_EVENTS = 100_000  # with fewer, threads on a busy machine wait for each other longer than they work
+
 
 @dataclass(frozen=True, slots=True)
 class ItemKNNSettings:
@@ -92,7 +94,9 @@ def _neighbours(settings: ItemKNNSettings, train: TrainingData, rows: int) -> Li
     except ImportError:
         raise ModelError("model item-knn: the library implicit is not installed; pip install implicit") from None
 
-    model = ItemItemRecommender(K=settings.neighbours + 1)  # an item is its own nearest neighbour
+    threads = 1 if train.items.size < _FEW_EVENTS else 0  # 0 is one a core
+    # One neighbour more: an item is its own nearest.
+    model = ItemItemRecommender(K=settings.neighbours + 1, num_threads=threads)
     model.fit(_weighted(settings.similarity, train, rows), show_progress=False)
     found = model.similarity.tocoo()
     others = (found.row != found.col) & (found.data > 0)

@@ -73,7 +73,7 @@ class Links:
         Raises:
             ValueError: they are not the links of `rows` items.
         """
-        if (offsets.dtype, items.dtype, weights.dtype) != (np.int64, np.int32, np.float32):
+        if offsets.dtype != np.int64 or items.dtype != np.int32 or weights.dtype != np.float32:
             raise ValueError(
                 f"links of {offsets.dtype}, {items.dtype}, {weights.dtype}, expected int64, int32, float32"
             )

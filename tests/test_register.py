@@ -106,7 +106,7 @@ def test_the_command_tells_what_it_did(stack_service: Stack, version: Path, caps
 
 def test_a_rehearsal_registers_what_it_publishes(stack_service: Stack, small_logs: dict[str, Path]) -> None:
     log = small_logs["ratings.csv"].rename(small_logs["ratings.csv"].with_name("rehearsed.csv"))
-    first = matinee.rehearse(log, data_dir=stack_service.data_dir)
+    first = matinee.rehearse(log, data_dir=stack_service.data_dir, train=False)
     assert held(stack_service.postgres_url, first.version) == ought(first.folder)
     assert database.version(stack_service.postgres_url, first.version).location == first.location
     registered = matinee.register(first.folder, data_dir=stack_service.data_dir)
@@ -115,4 +115,4 @@ def test_a_rehearsal_registers_what_it_publishes(stack_service: Stack, small_log
     assert kinds == ["source", "archive", "version", "published", "registered", "registered"]
     receipts = [json.loads(path.read_text()) for path in (stack_service.data_dir / "receipts").iterdir()]
     assert [receipt["registered"] for receipt in receipts if receipt["version"] == first.version] == [True]
-    assert not matinee.rehearse(log, data_dir=stack_service.data_dir).worked
+    assert not matinee.rehearse(log, data_dir=stack_service.data_dir, train=False).worked

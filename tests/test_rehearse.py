@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,7 @@ from matinee.cli import main
 from matinee.errors import LineageError, SourceNotFoundError
 from matinee.rehearse import Rehearsal, _has_a_place, rehearse
 from matinee.schema.layout import LATEST, MANIFEST
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from matinee.train import rehearsal
 
 
 @pytest.fixture
@@ -24,7 +22,7 @@ def log(small_logs: dict[str, Path]) -> Path:
 
 
 def _rehearse(log: Path, tmp_path: Path, store: str = "store") -> Rehearsal:
-    return rehearse(log, store=str(tmp_path / store), data_dir=tmp_path / "data", stack=False)
+    return rehearse(log, store=str(tmp_path / store), data_dir=tmp_path / "data", stack=False, train=False)
 
 
 def _times(folder: Path) -> dict[str, int]:
@@ -32,15 +30,15 @@ def _times(folder: Path) -> dict[str, int]:
 
 
 def test_the_journey_ends_with_a_published_version(log: Path, tmp_path: Path) -> None:
-    rehearsal = _rehearse(log, tmp_path)
-    assert rehearsal.worked
-    assert rehearsal.name == "ratings"
-    assert rehearsal.certificate.version == rehearsal.version
+    done = _rehearse(log, tmp_path)
+    assert done.worked
+    assert done.name == "ratings"
+    assert done.certificate.version == done.version
     published = tmp_path / "store" / "ratings"
-    assert (published / LATEST).read_text().strip() == rehearsal.version
-    here = (rehearsal.folder / MANIFEST).read_bytes()
-    assert (published / "versions" / rehearsal.version / MANIFEST).read_bytes() == here
-    chain = matinee.trace(rehearsal.version, store=str(tmp_path / "store"), data_dir=tmp_path / "data")
+    assert (published / LATEST).read_text().strip() == done.version
+    here = (done.folder / MANIFEST).read_bytes()
+    assert (published / "versions" / done.version / MANIFEST).read_bytes() == here
+    chain = matinee.trace(done.version, store=str(tmp_path / "store"), data_dir=tmp_path / "data")
     assert chain.whole
     assert [link.state for link in chain.links] == ["ok"] * 4
 
@@ -58,7 +56,7 @@ def test_a_second_one_loads_no_heavy_library(log: Path, tmp_path: Path) -> None:
     _rehearse(log, tmp_path)
     code = (
         "import sys, matinee\n"
-        "rehearsal = matinee.rehearse(sys.argv[1], store=sys.argv[2], data_dir=sys.argv[3], stack=False)\n"
+        "rehearsal = matinee.rehearse(sys.argv[1], store=sys.argv[2], data_dir=sys.argv[3], stack=False, train=False)\n"
         "assert not rehearsal.worked\n"
         "heavy = ('numba', 'numpy', 'pyarrow', 'matplotlib', 'openlineage', 'httpx')\n"
         "sys.exit(' '.join(name for name in heavy if name in sys.modules) or 0)\n"
@@ -127,10 +125,67 @@ def test_a_source_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "versions").exists()
 
 
+@pytest.fixture
+def walks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log that something can be learnt from, and models small enough for it."""
+    log = tmp_path / "walks.csv"
+    rows = [
+        f"{user},{100 + (user + step) % 20},{1_000_000_000 + 7 * user + 40 * step}"
+        for user in range(40)
+        for step in range(9)
+    ]
+    log.write_text("\n".join(["user,item,time", *rows]) + "\n")
+    tiny = {"item_dim": 4, "user_dim": 4, "blocks": 1, "maxlen": 6, "negatives": 4, "epochs": 2, "batch_size": 8}
+    monkeypatch.setattr(rehearsal, "TRIALS", {"sse-pt": tiny, "markov": {}, "popularity": {}})
+    return log
+
+
+def test_models_are_trained_compared_and_at_the_end_of_the_chain(
+    walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--no-stack", "--store", str(tmp_path / "store"), "--data-dir", str(tmp_path / "data")]
+    assert main(["rehearse", str(walks), "--json", *place]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [trial["model"] for trial in first["trials"]] == ["sse-pt", "markov", "popularity"]
+    by_model = {trial["model"]: trial for trial in first["trials"]}
+    assert by_model["markov"]["metrics"]["hr@10"] > 0.9, "the next item is the last one's neighbour"
+    assert by_model["markov"]["low"] <= by_model["markov"]["metrics"]["ndcg@10"] <= by_model["markov"]["high"]
+    assert (Path(by_model["sse-pt"]["folder"]) / "model.onnx").is_file()
+    kinds = [link.kind for link in matinee.trace(first["version"], data_dir=tmp_path / "data").links]
+    assert kinds == ["source", "archive", "version", "published", *["checkpoint"] * 3]
+
+    before = _times(tmp_path / "data")
+    assert main(["rehearse", str(walks), *place]) == 0
+    out = capsys.readouterr().out
+    assert "nothing to do" in out
+    (line,) = [line for line in out.splitlines() if line.startswith("markov ")]
+    assert f"{by_model['markov']['metrics']['ndcg@10']:.4f}" in line
+    assert "matinee evaluate walks/sse-pt walks/popularity" in out
+    assert _times(tmp_path / "data") == before
+
+    (Path(by_model["markov"]["folder"]) / "model.safetensors").unlink()
+    again = rehearse(walks, store=str(tmp_path / "store"), data_dir=tmp_path / "data", stack=False)
+    assert again.worked
+    assert again.trials[1].is_there
+    assert again.trials[1].metrics == by_model["markov"]["metrics"]
+
+
+def test_without_torch_it_does_without_models_and_says_so(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "can_train", lambda: False)
+    place = ["--no-stack", "--store", str(tmp_path / "store"), "--data-dir", str(tmp_path / "data")]
+    assert main(["rehearse", str(log), *place]) == 0
+    told = capsys.readouterr()
+    assert "no models are trained: PyTorch is not installed; pip install 'matinee[train]'" in told.err
+    assert "is published and verified" in told.out
+    assert not (tmp_path / "data" / "models").exists()
+
+
 def test_the_stack_is_started_and_stopped_by_itself(
     log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ["--data-dir", str(tmp_path / "data")]
+    place = ["--no-train", "--data-dir", str(tmp_path / "data")]
     assert main(["rehearse", str(log), "--json", *place]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["worked"]
@@ -139,9 +194,9 @@ def test_the_stack_is_started_and_stopped_by_itself(
     assert main(["rehearse", str(log), *place]) == 0
     out = capsys.readouterr().out
     assert "nothing to do" in out
-    assert f"matinee versions verify {first['version']} {' '.join(place)}" in out
+    assert f"matinee versions verify {first['version']} {' '.join(place[1:])}" in out
 
-    assert main(["versions", "list", "--json", *place]) == 0
+    assert main(["versions", "list", "--json", *place[1:]]) == 0
     (version,) = json.loads(capsys.readouterr().out)
     assert (version["id"], version["latest"], version["rows"]) == (first["version"], True, 8)
     assert not matinee.status(data_dir=tmp_path / "data").running

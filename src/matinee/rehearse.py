@@ -1,4 +1,4 @@
-"""The whole journey on one page: a source becomes a published, verified version; done work is not done again."""
+"""The whole journey on one page, from a source to a published version and trained models; done work stays done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from matinee.errors import VersionError
 from matinee.schema.certificate import Certificate
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from matinee.lineage import Recorder
     from matinee.stack import Stack
+    from matinee.train.rehearsal import Trial
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -41,6 +42,7 @@ class Rehearsal:
         manifest_sha256: of the bytes of manifest.json, here and in the store.
         verified: when every byte in the store was compared, ISO 8601 in UTC.
         certificate: the facts about its splits.
+        trials: the trained models, side by side on the split `test`; empty where nothing is trained.
         store, endpoint, data_dir: as given; `store` None is the embedded one of `data_dir`.
     """
 
@@ -53,6 +55,7 @@ class Rehearsal:
     manifest_sha256: str
     verified: str
     certificate: Certificate
+    trials: tuple[Trial, ...]
     store: str | None
     endpoint: str | None
     data_dir: Path
@@ -66,11 +69,12 @@ def rehearse(
     endpoint: str | None = None,
     data_dir: str | Path = "matinee-data",
     stack: bool = True,
+    train: bool = True,
     archives: str | Path | None = None,
     openlineage_url: str | None = None,
     progress: Progress | None = None,
 ) -> Rehearsal:
-    """Extract, transform, load, verify, check the lineage, register; a second call finds it all done and does nothing.
+    """Extract, transform, load, verify, register, train, export, evaluate; a second call finds it done.
 
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
@@ -80,12 +84,15 @@ def rehearse(
         data_dir: where archives, versions, lineage, receipts and the stack's data are kept.
         stack: start Postgres, S3 and MLflow of `data_dir` where they do not run, and stop them at the end; False does
             without them, but for the S3 where no other store is named.
+        train: train a few small models and compare them on the split `test`; left out, with a word, where PyTorch is
+            not installed.
         archives: where fetched archives go; None is in `data_dir`.
         openlineage_url: a collector that is told of each stage, too.
         progress: told of every phase.
 
     Raises:
-        SourceError, VersionError, StoreError, DiskFullError, ServiceError, LineageError: see the stages.
+        SourceError, VersionError, StoreError, ModelError, DiskFullError, ServiceError, LineageError: see the stages.
+        UsageError: the version has too few events to learn from.
     """
     from matinee.etl import stages  # noqa: PLC0415 - `import matinee` imports this module and must stay light
     from matinee.lineage import Recorder  # noqa: PLC0415 - as above
@@ -101,20 +108,26 @@ def rehearse(
 
     receipt = _Receipt.read(receipt_path)
     here = _complete(folder)
-    worked = False
-    unregistered = stack and receipt is not None and not receipt.registered
-    if receipt is None or unregistered or receipt.manifest_sha256 != here or not _has_a_place(data_dir, store):
-        worked = True
+    if receipt is not None and (receipt.manifest_sha256 != here or not _has_a_place(data_dir, store)):
+        receipt = None
+    train = train and _can_train(progress)
+    worked = receipt is None or (stack and not receipt.registered) or (train and not receipt.are_trained)
+    if worked:
         # A folder of ours that lost or changed a file is made again; `matinee transform` would ask for --force.
         damaged = folder.exists() and here is None
         stages.transform(
             archive, out=folder, memory_limit=memory_limit, force=damaged, lineage=lineage, progress=progress
         )
         with _services(data_dir, progress, wanted=stack) as reached:
-            receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
-            if reached is not None:
-                receipt = _register(reached, folder, receipt, lineage, progress)
-        receipt.write(receipt_path)
+            if receipt is None or (stack and not receipt.registered):
+                receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
+                if reached is not None:
+                    receipt = _register(reached, folder, receipt, lineage, progress)
+                receipt.write(receipt_path)
+            if train:
+                receipt = _train(reached, folder, receipt, data_dir, lineage, progress)
+                receipt.write(receipt_path)
+    assert receipt is not None  # noqa: S101 - made above where there was none, for the type checker
     return Rehearsal(
         version=version,
         name=settings.name,
@@ -125,6 +138,7 @@ def rehearse(
         manifest_sha256=receipt.manifest_sha256,
         verified=receipt.verified,
         certificate=Certificate.read(folder),
+        trials=receipt.trials if train else (),
         store=store,
         endpoint=endpoint,
         data_dir=data_dir,
@@ -164,6 +178,8 @@ def _publish(
         manifest_sha256=published.manifest_sha256,
         verified=datetime.now(UTC).isoformat(timespec="seconds"),
         registered=False,
+        trained="",
+        models=[],
     )
 
 
@@ -175,9 +191,36 @@ def _register(stack: Stack, folder: Path, receipt: _Receipt, lineage: Recorder, 
     return replace(receipt, registered=True)
 
 
+def _can_train(progress: Progress) -> bool:
+    from matinee.train.rehearsal import can_train  # noqa: PLC0415 - see rehearse
+
+    if not can_train():
+        progress.say("no models are trained: PyTorch is not installed; pip install 'matinee[train]', or say --no-train")
+    return can_train()
+
+
+def _train(
+    stack: Stack | None, folder: Path, receipt: _Receipt, data_dir: Path, lineage: Recorder, progress: Progress
+) -> _Receipt:
+    """Train, compare and export the models, then check that the chain leads to each of them."""
+    from matinee.lineage import LocalFiles, trace  # noqa: PLC0415 - see _publish
+    from matinee.train.rehearsal import fingerprint, rehearse_models  # noqa: PLC0415 - as above
+
+    trials = rehearse_models(stack, folder, data_dir=data_dir, lineage=lineage, progress=progress)
+    trace(receipt.version, events=lineage.path, local=LocalFiles(folder.absolute()), progress=progress).verify()
+    return replace(receipt, trained=fingerprint(), models=[trial.as_json() for trial in trials])
+
+
 @dataclass(frozen=True, slots=True)
 class _Receipt:
-    """Says that a version was published to a store, every byte of it compared there, and whether it was registered."""
+    """Says that a version was published to a store, every byte of it compared there; who knows it, what it taught.
+
+    Attributes:
+        store, version, location, manifest_sha256, verified: what was published and compared, where and when.
+        registered: whether Postgres and MLflow know it.
+        trained: which models were trained on it, as a fingerprint of their settings; empty for none.
+        models: these models as `Trial` writes them.
+    """
 
     store: str
     version: str
@@ -185,6 +228,22 @@ class _Receipt:
     manifest_sha256: str
     verified: str
     registered: bool
+    trained: str
+    models: list[dict[str, Any]]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trained models."""
+        from matinee.train.rehearsal import Trial  # noqa: PLC0415 - see rehearse
+
+        return tuple(Trial.from_json(plain) for plain in self.models)
+
+    @property
+    def are_trained(self) -> bool:
+        """Whether the models that are to be trained are, and still lie where they were made."""
+        from matinee.train.rehearsal import fingerprint  # noqa: PLC0415 - see rehearse
+
+        return self.trained == fingerprint() and all(trial.is_there for trial in self.trials)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

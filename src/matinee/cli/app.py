@@ -47,7 +47,7 @@ COMMANDS = (
     Command(
         "rehearse",
         "matinee.cli.rehearse:rehearse",
-        "Walk the whole journey: from a source to a published, verified version.",
+        "Walk the whole journey: from a source to a published, verified version and models trained on it.",
         ("matinee rehearse", "matinee rehearse ml-1m"),
         "rehearse",
     ),
@@ -167,6 +167,24 @@ COMMANDS = (
             "matinee export sse-pt.pth --format safetensors --out models/mine",
         ),
         "export",
+    ),
+    Command(
+        "serve",
+        "matinee.cli.serve:serve",
+        "Serve a trained model: recommend, be told what happened, remember it.",
+        (
+            "matinee serve",
+            "matinee serve ml-100k/sse-pt --workers 2",
+            "matinee serve models:/ml-100k-sse-pt@champion --listen 0.0.0.0 --token-file token",
+        ),
+        "serve",
+    ),
+    Command(
+        "promote",
+        "matinee.cli.promote:promote",
+        "Let a running server go on with another model, without a refused request.",
+        ("matinee promote ml-100k/sasrec", "matinee promote models:/ml-100k-sse-pt@champion --port 8642"),
+        "promote",
     ),
     Command(
         "versions list",

@@ -12,6 +12,7 @@ from matinee.settings import read_settings
 
 if TYPE_CHECKING:
     from matinee.rehearse import Rehearsal
+    from matinee.train.rehearsal import Trial
 
 __all__ = ["rehearse"]
 
@@ -22,15 +23,17 @@ def rehearse(
     *,
     memory_limit: str | None = None,
     stack: bool = True,
+    train: bool = True,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
 ) -> None:
-    """Walk the whole journey: from a source to a published, verified version.
+    """Walk the whole journey: from a source to a published, verified version and models trained on it.
 
     Args:
         source: A catalogue name (see `matinee data list`), a path, a URL, or remote:path of rclone.
         memory_limit: Of the transform: 1GB, 512MiB and so on; by default a quarter of the memory.
         stack: Use Postgres, S3 and MLflow of the data folder, started and stopped where they do not run.
+        train: Train a few small models on it and compare them; about two minutes for ml-100k.
         place: Where to publish.
         output: How to tell.
     """
@@ -41,6 +44,7 @@ def rehearse(
         source,
         memory_limit=memory_limit or settings.memory_limit_bytes,
         stack=stack,
+        train=train,
         archives=settings.cache,
         openlineage_url=settings.openlineage_url,
         progress=output.progress(),
@@ -57,6 +61,7 @@ def rehearse(
             "location": rehearsal.location,
             "manifest_sha256": rehearsal.manifest_sha256,
             "certificate": rehearsal.certificate,
+            "trials": rehearsal.trials,
         }
     )
 
@@ -70,7 +75,12 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
     output.line()
     print_certificate(rehearsal.certificate, output)
     output.line()
-    output.facts({"archive": rehearsal.archive, "version": folder, "published": rehearsal.location})
+    if rehearsal.trials:
+        _print_trials(rehearsal.trials, output)
+    facts = {"archive": rehearsal.archive, "version": folder, "published": rehearsal.location}
+    for trial in rehearsal.trials[:1]:
+        facts |= {"model": trial.folder, "registry": trial.registered} if trial.registered else {"model": trial.folder}
+    output.facts(facts)
     output.line()
     at = _store_words(rehearsal)
     matinee = program()
@@ -80,14 +90,47 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
         f"{matinee} versions list{at}": "what the store holds",
         f"{matinee} versions verify {version}{at}": "read every byte back once more",
         f"{matinee} mount {version} {Path('mnt')}{at}": "the version as a read-only folder",
-        f"{matinee} lineage {version}{at}": "where it came from",
+        f"{matinee} lineage {version}{at}": "where it came from, and what was trained on it",
     }
+    for trial in rehearsal.trials[:1]:
+        short, baseline = f"{name}/{trial.model}", f"{name}/{rehearsal.trials[-1].model}"
+        words = _data_dir_words(rehearsal)
+        commands[f"{matinee} evaluate {short} {baseline}{words}"] = (
+            "the models in detail, with a test of the difference"
+        )
     print_next_steps("Look at it:", commands, output)
+
+
+def _print_trials(trials: "tuple[Trial, ...]", output: Output) -> None:
+    output.line(
+        "Every event of test in order of time, ranked among all items; NDCG@10 of warm and of cold users apart:"
+    )
+    output.line()
+    rows = [
+        [
+            trial.model,
+            f"{trial.metrics['hr@10']:.4f}",
+            f"{trial.metrics['ndcg@10']:.4f}",
+            f"{trial.low:.4f} to {trial.high:.4f}",
+            *("" if part is None else f"{part:.4f}" for part in (trial.warm_users, trial.cold_users)),
+            f"{trial.coverage:.0%}",
+        ]
+        for trial in trials
+    ]
+    columns = ["hr@10", "ndcg@10", "95% interval", "warm users", "cold users", "coverage"]
+    output.table(["model", *columns], rows, right=columns)
+    output.line()
+
+
+def _data_dir_words(rehearsal: "Rehearsal") -> str:
+    """The option that leads a command to the data folder; none where it finds it by itself."""
+    if rehearsal.data_dir == read_settings().data_dir:
+        return ""
+    return f" --data-dir {shlex.quote(str(rehearsal.data_dir))}"
 
 
 def _store_words(rehearsal: "Rehearsal") -> str:
     """The options that lead a command to the store of the rehearsal; none where it finds it by itself."""
     options: dict[str, object] = {"--store": rehearsal.store, "--endpoint": rehearsal.endpoint}
-    if rehearsal.data_dir != read_settings().data_dir:
-        options["--data-dir"] = rehearsal.data_dir
-    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)
+    words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)
+    return words + _data_dir_words(rehearsal)

@@ -82,6 +82,22 @@ def test_every_extra_of_the_project_is_explained() -> None:
     assert {f"extra {extra}" for extra in ("stack", "cloud", "train", "serve", "spark")} <= told
 
 
+def test_what_trains_and_asks_models_is_loaded() -> None:
+    found = by_check(packages.engines())
+    assert {name: level for name, (level, _, _) in found.items()} == {"PyTorch": "ok", "ONNX Runtime": "ok"}
+    assert re.match(r"2\.\d+.*(CPU, \d+ threads|NVIDIA)", found["PyTorch"][1])
+    assert "CPU" in found["ONNX Runtime"][1]
+
+
+def test_a_package_that_does_not_load_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (("torch", "PyTorch", "raise OSError('libgomp.so.1: cannot open shared object file')"),)
+    monkeypatch.setattr(packages, "_ENGINES", broken)
+    level, text, advice = by_check(packages.engines())["PyTorch"]
+    assert level == "problem"
+    assert "OSError: libgomp.so.1" in text
+    assert advice == "install torch again"
+
+
 @pytest.mark.parametrize(
     ("usable", "available", "level"),
     [(16 * GB, 8 * GB, "ok"), (16 * GB, 2 * GB, "note"), (16 * GB, GB // 2, "problem")],

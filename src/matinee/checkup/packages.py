@@ -1,8 +1,13 @@
-"""Python, the C library, and the packages that each part of Matinee needs, against what its own metadata asks for."""
+"""Python, the C library, and the packages that each part of Matinee needs, against what its own metadata asks for.
+
+PyTorch and ONNX Runtime are loaded as well: both bring libraries of their own, and what they can use is this machine's.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import platform
+import subprocess
 import sys
 from collections import defaultdict
 from importlib import metadata
@@ -30,12 +35,40 @@ _EXTRAS: Final = {
     "spark": "the Spark engine",
 }
 
+_LOAD_TIMEOUT_S: Final = 120
+_ENGINES: Final = (
+    (
+        "torch",
+        "PyTorch",
+        (
+            "import torch; gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())];"
+            "print(', '.join(gpus) or f'CPU, {torch.get_num_threads()} threads')"
+        ),
+    ),
+    (
+        "onnxruntime",
+        "ONNX Runtime",
+        (
+            "import onnxruntime; found = onnxruntime.get_available_providers();"
+            "print(', '.join(name.removesuffix('ExecutionProvider') for name in found))"
+        ),
+    ),
+)
+
 
 def packages() -> Iterator[Finding]:
-    """Python, the C library, Matinee itself, and each extra."""
+    """Python, the C library, Matinee itself, each extra, and what trains and asks models."""
     yield _python(sys.version_info[:3])
     yield _libc(*platform.libc_ver())
     yield from extras(_requirements())
+    yield from engines()
+
+
+def engines() -> Iterator[Finding]:
+    """PyTorch and ONNX Runtime, where they are installed, with the processors that they can use."""
+    for package, name, look in _ENGINES:
+        if importlib.util.find_spec(package) is not None:  # what is missing is told with its extra
+            yield _engine(package, name, look)
 
 
 def extras(requirements: Mapping[str, list[Requirement]]) -> Iterator[Finding]:
@@ -44,6 +77,17 @@ def extras(requirements: Mapping[str, list[Requirement]]) -> Iterator[Finding]:
     for extra, purpose in _EXTRAS.items():
         if extra in requirements:
             yield _part(f"extra {extra}", purpose, requirements[extra], f"[{extra}]")
+
+
+def _engine(package: str, name: str, look: str) -> Finding:
+    """Loaded in a process of its own: a broken library may end more than an import."""
+    done = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, timeout=_LOAD_TIMEOUT_S, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+        return problem(name, f"{package} {metadata.version(package)}: {last}", f"install {package} again")
+    return ok(name, f"{metadata.version(package)}, {done.stdout.strip()}")
 
 
 def _python(version: tuple[int, int, int]) -> Finding:

@@ -72,7 +72,7 @@ class Patience:
 # About a minute in all: as long as a killed server may take to come back.
 PATIENT: Final = Patience(retries=5, answer_s=10, request_s=120)
 # What somebody who has better things to do can wait.
-HASTY: Final = Patience(retries=0, answer_s=2, request_s=10)
+HASTY: Final = Patience(retries=0, answer_s=3, request_s=10)
 
 
 @contextlib.contextmanager

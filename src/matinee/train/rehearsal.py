@@ -24,13 +24,14 @@ __all__ = ["TRIALS", "Trial", "can_train", "fingerprint", "rehearse_models"]
 
 _QUICK: Final = {
     "loss": "softmax",
+    "blocks": 1,
+    "dropout": 0.3,
     "batch_size": 32,
     "learning_rate": 0.002,
-    "dropout": 0.3,
-    "epochs": 40,
+    "epochs": 16,
+    "patience": 3,
     "validate_every": 2,
     "validation_events": 5000,
-    "time_limit_s": 40,
 }
 # Model -> settings. What a longer training reaches is in docs/benchmarks.md.
 TRIALS: dict[str, dict[str, object]] = {

@@ -213,7 +213,7 @@ class _Stage:
                 told = tell(stack, self.plan, self.version, trained, self.progress)
                 run.add_output(artifact.tracked(told.url.replace("/#/", "/")))
         except (TrackingError, DatabaseError, ServiceError) as error:
-            self.progress.say(f"{error}; the model is whole, and the same words send MLflow what it lacks")
+            self.progress.say(f"the model is whole, and the same words send MLflow what it lacks ({error})")
             return trained
         known = replace(trained, page=told.url, registered=told.registered.address, champion=told.registered.champion)
         known.write()

@@ -42,7 +42,7 @@ __all__ = ["TRACKING", "TrackedRun", "Tracker", "Training", "metric_name"]
 
 TRACKING: Final = "tracking.json"
 _ID_TAG: Final = "matinee.training"
-_PAUSE_S: Final = 10.0  # before a server that did not answer is asked again, while training goes on
+_PAUSE_S: Final = 30.0  # before a server that did not answer is asked again, while training goes on
 _METRICS_A_REQUEST: Final = 1000  # as many as MLflow takes
 
 
@@ -106,7 +106,7 @@ class Tracker:
             self._not_before_s = time.monotonic() + _PAUSE_S
             self._steps = None  # some of it may have arrived
             if not self._warned:
-                self._warn(f"{error}; training goes on, and MLflow gets what it lacks later")
+                self._warn(f"training goes on, and MLflow gets what it lacks later ({error})")
                 self._warned = True
             return False
         return True

@@ -62,7 +62,8 @@ def main() -> int:
         version = open_version(chosen.version or _dense_log(Path(folder)))
         result = _measure(version, chosen.split, chosen.events, chosen.rounds)
     for name, rates in result["events_per_s"].items():
-        print(f"{name:<28} {median(rates):10,.0f} events/s   {[round(rate) for rate in rates]}")
+        cpu_us = median(result["cpu_us_an_event"][name])
+        print(f"{name:<22} {median(rates):8,.0f} events/s {[round(rate) for rate in rates]}, {cpu_us:.0f} us CPU each")
     print(f"others used {result['foreign_share']:.0%} of the cores")
     chosen.results.write_text(json.dumps(result, indent=2) + "\n")
     return 0 if result["median_events_per_s"]["prior with a window"] >= BAR_EVENTS_PER_S else 1
@@ -101,14 +102,16 @@ def _measure(version: Version, split: Split, events: int, rounds: int) -> dict[s
         "choice among priors": lambda limit: choose_prior(model, version, split=split, limit=limit),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
+    cpu_us: dict[str, list[float]] = {name: [] for name in ways}
     busy_s, wall_s = _others_s(), time.perf_counter()
     for number in range(rounds + 1):  # the first compiles, and fills the caches
         for name, way in ways.items():
             limit = events if number else 2_048
-            begun_s = time.perf_counter()
+            begun_s, cpu_s = time.perf_counter(), time.process_time()
             way(limit)
             if number:
                 rates[name].append(limit / (time.perf_counter() - begun_s))
+                cpu_us[name].append((time.process_time() - cpu_s) / limit * 1e6)
     cores = len(os.sched_getaffinity(0))
     return {
         "version": version.id,
@@ -118,6 +121,7 @@ def _measure(version: Version, split: Split, events: int, rounds: int) -> dict[s
         "mean_history": _mean_history(version, split, events),
         "settings": {"maxlen": MAXLEN, "item_dim": 50, "user_dim": 50, "blocks": 2},
         "events_per_s": rates,
+        "cpu_us_an_event": cpu_us,
         "median_events_per_s": {name: median(values) for name, values in rates.items()},
         "bar_events_per_s": BAR_EVENTS_PER_S,
         "foreign_share": (_others_s() - busy_s) / ((time.perf_counter() - wall_s) * cores),

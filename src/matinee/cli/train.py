@@ -118,9 +118,8 @@ def _print(trained: "Trained", output: Output) -> None:
     output.line()
     matinee = program()
     short = f"{trained.dataset}/{trained.model}"
-    commands = {
-        f"{matinee} evaluate {short} --split test": "how good it is where it counts",
-        f"{matinee} export {short} --format onnx --out {trained.model}.onnx": "for other programs",
-        f"{matinee} lineage {trained.version}": "where it came from",
-    }
+    commands = {f"{matinee} evaluate {short}": "how good it is on the split test"}
+    if trained.epochs:
+        commands[f"{matinee} export {short} --format pth"] = "its weights for other programs; model.onnx is there"
+    commands[f"{matinee} lineage {trained.version}"] = "where it came from"
     print_next_steps("Go on:", commands, output)

@@ -67,8 +67,7 @@ def make(plan: Plan, version: Version, folder: Path, *, watch: Watch, progress: 
     if plan.entry.neural:
         fitted, reached = _train(plan, version, folder, watch)
         model, epochs, step, ended = fitted, reached.epoch, reached.steps, reached.ended
-        note = f"ended by {ended} after {epochs} epochs, the best was {reached.best_epoch + 1}"
-        progress.finish(note)
+        progress.finish(f"{epochs} epochs, ended by {ended}; epoch {reached.best_epoch + 1} is kept")
         if follows():
             return Made(model, {}, epochs, ended, ())
     else:

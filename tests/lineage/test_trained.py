@@ -10,6 +10,7 @@ import pytest
 
 from matinee.errors import LineageError
 from matinee.lineage import Artifact, Chain, Recorder, trace
+from small_version import small_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +95,18 @@ def test_the_last_training_in_a_folder_counts(tmp_path: Path) -> None:
     chain = chain_of(tmp_path)
     chain.verify()
     assert told(chain) == [("checkpoint", "sse-pt-1", "ok")], "the old one's run is not the new one's"
+
+
+def test_a_version_that_only_trainings_tell_of_is_checked_where_they_read_it(tmp_path: Path) -> None:
+    version = small_version(tmp_path / "v", [(user, user % 3, 10 * user) for user in range(1, 13)])
+    with Recorder(tmp_path / "lineage").stage("train", [Artifact.of_folder(version.folder)]):
+        pass
+    chain = trace(version.id, events=tmp_path / "lineage" / "events.jsonl")
+    assert chain.name == "log"
+    assert {link.kind: link.state for link in chain.links} == dict.fromkeys(
+        ("source", "archive", "version"), "unrecorded"
+    )
+    assert chain.links[-1].checked > 10
+    (version.folder / "rejects.csv").write_text("more")
+    with pytest.raises(LineageError, match=r"rejects.csv has [0-9a-f]{64}, expected"):
+        trace(version.id, events=tmp_path / "lineage" / "events.jsonl").verify()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from matinee.train.loop import Fitted
     from matinee.train.observer import Observer
 
-__all__ = ["Job", "Paused", "Result", "child", "one_of"]
+__all__ = ["FORKS", "Job", "Paused", "Result", "child", "one_of"]
+
+# A server that has imported PyTorch, and what its data parallelism imports late, forks the children.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["matinee.train.loop", "torch._dynamo"])
 
 _SETTINGS: dict[str, Any] = {"maxlen": 4, "item_dim": 4, "blocks": 1, "heads": 2, "negatives": 4, "dropout": 0.3}
 _PLAN: dict[str, Any] = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "device": "cpu"}

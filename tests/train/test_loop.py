@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from matinee.model.tensors_file import read_tensors, write_tensors
 from matinee.train.evaluate import evaluate_split
 from matinee.train.observer import Unobserved
 from model_behaviour import planted
-from small_training import Job, child, size_of_weights
+from small_training import FORKS, Job, child, size_of_weights
 from small_version import small_version
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from small_training import Result
 
 STATE = "training.safetensors"
-
-# A server that has imported PyTorch forks the children, so that each begins at once.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["small_training"])
 
 FORMS: dict[str, dict[str, Any]] = {
     "bce, published form": {"settings": {"loss": "bce", "norm": "query", "target_keep": 0.9}},

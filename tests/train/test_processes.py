@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -21,7 +20,7 @@ import torch
 from matinee.errors import ModelMismatchError, UsageError
 from matinee.train.processes import group
 from matinee.version import open_version
-from small_training import Job, one_of
+from small_training import FORKS, Job, one_of
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from matinee.version import Version
 
 SCRIPT = Path(__file__).parent.parent / "small_training.py"
-
-# A server that has imported PyTorch forks the children.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["small_training"])
 
 
 def free_port() -> int:

@@ -95,12 +95,17 @@ def fit(
     """
     with group(plan.device) as ours, Interrupt() as interrupt:
         training = _Training(model, version, plan, folder, validate, observer or Unobserved(), ours)
-        if resume:
-            training.restore()
-        else:
-            training.forget()
-        training.run(interrupt)
-        return training.result()
+        try:
+            if resume:
+                training.restore()
+            else:
+                training.forget()
+            training.run(interrupt)
+            return training.result()
+        finally:
+            # An exception keeps `training` alive beyond the group, and a process whose last hold on PyTorch's data
+            # parallelism goes after the group has gone hangs at its end, one time in two.
+            del training.objective
 
 
 class _Training:

@@ -28,8 +28,7 @@ _QUICK: Final = {
     "dropout": 0.3,
     "batch_size": 32,
     "learning_rate": 0.002,
-    "epochs": 16,
-    "patience": 3,
+    "epochs": 10,
     "validate_every": 2,
     "validation_events": 5000,
 }

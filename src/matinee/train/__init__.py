@@ -1,1 +1,1 @@
-"""Training, and what is kept of it: so far the tracking of data versions in MLflow."""
+"""From a version to a trained, measured and exported model that MLflow and the lineage know."""

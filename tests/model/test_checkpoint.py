@@ -153,14 +153,16 @@ def _kill_at(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(checkpoint, "write_atomically", killed_after)
 
 
-def test_a_full_disk_leaves_the_old(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise DiskFullError("no space left")
-
-    monkeypatch.setattr(checkpoint, "write_atomically", full)
-    with pytest.raises(DiskFullError, match="no space"):
-        save(folder, make_toy(1), facts_of(make_toy(1)))
-    np.testing.assert_array_equal(load(folder)[0].scores(ASKED), make_toy().scores(ASKED))
+def test_a_full_disk_leaves_the_old(tiny_disk: Path) -> None:
+    save(tiny_disk, make_toy(), facts_of(make_toy()))
+    (tiny_disk / "rest").write_bytes(b"x" * 4_096 * 13)  # there is room for other weights, and none for long facts
+    facts = facts_of(make_toy(1), metrics={f"metric {at}": 1.5 for at in range(600)})
+    with pytest.raises(DiskFullError, match=r"checkpoint\.json: no space left"):
+        save(tiny_disk, make_toy(1), facts)
+    np.testing.assert_array_equal(load(tiny_disk)[0].scores(ASKED), make_toy().scores(ASKED))
+    (tiny_disk / "rest").unlink()
+    save(tiny_disk, make_toy(1), facts)
+    np.testing.assert_array_equal(load(tiny_disk)[0].scores(ASKED), make_toy(1).scores(ASKED))
 
 
 def test_nothing_there(folder: Path, tmp_path: Path) -> None:

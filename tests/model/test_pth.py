@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exported_model import make_network, save_network
-from matinee.errors import ModelDamagedError, ModelNotFoundError, UsageError
+from matinee.errors import DiskFullError, ModelDamagedError, ModelNotFoundError, UsageError
 from matinee.model.agreement import random_histories
 from matinee.model.pth import read_pth, sidecar, write_pth
 from toy_model import facts_of, make_toy
@@ -63,6 +63,17 @@ def test_weights_that_somebody_trained_further_have_no_metrics(weights: Path) ->
 def test_a_counted_model_has_no_state_dict(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="toy is counted"):
         write_pth(make_toy(), facts_of(make_toy()), tmp_path / "toy.pth")
+
+
+def test_a_full_disk_leaves_what_was_there(tiny_disk: Path) -> None:
+    model = make_network("sasrec")
+    path = tiny_disk / "weights.pth"
+    path.write_bytes(b"before")
+    (tiny_disk / "rest").write_bytes(b"x" * 50_000)
+    with pytest.raises(DiskFullError, match=r"weights\.pth: no space left"):
+        write_pth(model, facts_of(model), path)
+    assert path.read_bytes() == b"before"
+    assert sorted(file.name for file in tiny_disk.iterdir()) == ["rest", "weights.pth"]
 
 
 def test_what_is_missing_is_said(weights: Path, tmp_path: Path) -> None:

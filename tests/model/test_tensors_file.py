@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import stat
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,9 +14,6 @@ from hypothesis import strategies as st
 
 from matinee.errors import DiskFullError, ModelDamagedError, ModelNotFoundError
 from matinee.model.tensors_file import read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ARRAYS = {
     "matrix": np.arange(6, dtype=np.float32).reshape(2, 3).T,
@@ -32,18 +27,6 @@ ARRAYS = {
 class Mischief:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch executed",)
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB; only root can mount one."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=65536", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("NOT TESTED: a full disk needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_arrays_and_texts_come_back(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from matinee.errors import ModelDamagedError, ModelNotFoundError, UsageError
-from matinee.model.atomic import atomic, write_atomically
+from matinee.model.atomic import write_atomically
 from matinee.model.checkpoint import CheckpointFacts  # noqa: TC001 - `record` reads the annotations when it runs
 from matinee.model.known_bits import pack, unpack
 from matinee.model.neural import NeuralRecommender
@@ -66,9 +67,10 @@ def write_pth(model: Recommender, facts: CheckpointFacts, path: Path) -> None:
     """
     if not isinstance(model, NeuralRecommender):
         raise UsageError(f"{model.name} is counted, not a network, and has no state dict; use the checkpoint")
-    with atomic(path) as beside:
-        torch.save({name: tensor.cpu() for name, tensor in model.network.state_dict().items()}, beside)
-        digest = hashlib.sha256(beside.read_bytes()).hexdigest()
+    content = io.BytesIO()  # PyTorch's own writer does not say that a disk is full
+    torch.save({name: tensor.cpu() for name, tensor in model.network.state_dict().items()}, content)
+    write_atomically(path, content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
     told = _Beside(digest, facts, pack(model.known.users), pack(model.known.items))
     text = json.dumps(asdict(told), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(sidecar(path), f"{text}\n".encode())

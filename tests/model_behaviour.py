@@ -85,12 +85,19 @@ def trained(entry: ModelEntry, version: Version, folder: Path) -> Recommender:
     settings = settings_from(entry, _SMALL.get(entry.name, {}))
     if not entry.neural:
         return kind.fit(settings, version.sequences("train"), known)  # type: ignore[attr-defined,no-any-return]
+    import torch
+
     from matinee.train.loop import fit
     from matinee.train.train_settings import TrainSettings
 
     plan = TrainSettings(epochs=20, batch_size=16, learning_rate=1e-2, validate_every=20, device="cpu")
     model = kind.initial(settings, known)  # type: ignore[attr-defined]
-    return fit(model, version, plan, folder=folder, validate=lambda _: {plan.metric: 1.0}).model
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network on a busy machine: threads would wait longer than they work
+    try:
+        return fit(model, version, plan, folder=folder, validate=lambda _: {plan.metric: 1.0}).model
+    finally:
+        torch.set_num_threads(threads)
 
 
 def best_three(model: Recommender, version: Version) -> float:

@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 import matinee
 from machine import describe_machine
@@ -123,6 +124,7 @@ def _measure(version: Version, split: Split, events: int, rounds: int) -> dict[s
         "events_per_s": rates,
         "cpu_us_an_event": cpu_us,
         "median_events_per_s": {name: median(values) for name, values in rates.items()},
+        "threads": torch.get_num_threads(),
         "bar_events_per_s": BAR_EVENTS_PER_S,
         "foreign_share": (_others_s() - busy_s) / ((time.perf_counter() - wall_s) * cores),
         "machine": describe_machine(_LIBRARIES),

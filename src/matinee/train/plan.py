@@ -69,11 +69,12 @@ class Plan:
 
     @property
     def words(self) -> dict[str, Any]:
-        """All that decides what comes of the training, as plain values."""
+        """All that decides what comes of the training, as JSON gives it back."""
         plain: dict[str, Any] = {"model": self.entry.name, "settings": asdict(self.settings), "prior": self.prior}
         if self.entry.neural:
             plain["training"] = {name: v for name, v in asdict(self.training).items() if name not in _OUTWARD}
-        return plain
+        words: dict[str, Any] = json.loads(json.dumps(plain))
+        return words
 
     @property
     def name(self) -> str:

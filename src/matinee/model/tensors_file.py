@@ -56,7 +56,12 @@ def read_tensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, s
     path = Path(path)
     try:
         with safe_open(path, framework="np") as file:
-            return file.get_tensors(), dict(file.metadata() or {})
+            arrays, texts = file.get_tensors(), dict(file.metadata() or {})
+        for name, array in arrays.items():
+            # Some libraries teach NumPy the format's other types, so what can be read depends on what was imported.
+            if array.dtype.isbuiltin != 1:
+                raise TypeError(f"{name} is {array.dtype}")  # noqa: TRY301 - one message for all that is wrong
+        return arrays, texts
     except OSError as error:
         if isinstance(error, FileNotFoundError) or error.errno == errno.ENOTDIR:
             raise ModelNotFoundError(f"{path}: there is no such file") from None

@@ -57,16 +57,16 @@ class NetworkSettings:
     item_dim: int = 50
     blocks: int = 2
     heads: int = 1
-    dropout: float = 0.5
+    dropout: float = 0.3
     norm: Norm = "pre"
     scale: bool = True
     loss: Loss = "sampled-softmax"
     negatives: int = 512
     gbce_t: float = 0.75
-    item_keep: float = 0.98
+    item_keep: float = 0.9
     target_keep: float = 1.0
     unk_share: float = 0.1
-    random_window: float = 0.5
+    random_window: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

@@ -44,7 +44,7 @@ class TrainSettings:
     schedule: Schedule = "constant"
     warmup_steps: int = 0
     clip_norm: float = 5.0
-    average: float = 0.0
+    average: float = 0.5
     patience: int = 5
     validate_every: int = 1
     validation_events: int = 10_000

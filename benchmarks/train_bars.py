@@ -69,7 +69,8 @@ def median_of(runs: list[Result], protocol: str, metric: str) -> float:
 def _speed_bars(runs: list[Result]) -> list[Bar]:
     found = []
     rate = {key: median(run["sequences_per_s"] for run in group) for key, group in groups(runs, "data", "way").items()}
-    like = {"matinee sasrec": "padded", "matinee sse-pt": "padded with users"}
+    like = {f"matinee sasrec{loss}": "padded" for loss in ("", ", bce")}
+    like |= {f"matinee sse-pt{loss}": "padded with users" for loss in ("", ", bce")}
     for (data, way), own in rate.items():
         if way in like:
             peers = {like[way]: 5.0 if data == "games" else 1.3} | ({"recbole": 5.0} if data == "games" else {})

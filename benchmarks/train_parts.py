@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,10 @@ def execute(run: Run, place: Place) -> dict[str, Any]:
 
 
 def speed(place: Place, seed: int, minutes: float | None) -> Iterator[Run]:
-    """Sequences a second, on Games and on long histories, for `minutes` each (a third of one by default)."""
+    """Sequences a second, on Games and on long histories, for `minutes` each (a third of one by default).
+
+    Matinee's own with its default loss, and with the loss that the padded loop has.
+    """
     seconds = 60 * minutes if minutes else 20.0
     warm_up = seconds / 4
     for data, maxlen in (("games", 50), ("long", _LONG_MAXLEN)):
@@ -105,10 +109,12 @@ def speed(place: Place, seed: int, minutes: float | None) -> Iterator[Run]:
             ways = {"recbole": ("recbole",), "rectools": ("rectools",), **ways}
         for way, (peer, *more) in ways.items():
             yield Run(data, way, seed, [*_peer(place, peer, task, seed), *clock, *sizes, *more], facts)
-        for model in ("sasrec", "sse-pt"):
+        for model, loss in product(("sasrec", "sse-pt"), ("", "bce")):
             said = {**_table("speed"), "maxlen": maxlen} | ({"user_dim": 50} if model == "sse-pt" else {})
+            said |= {"loss": loss} if loss else {}
             job = {"do": "speed", "model": model, "set": said, "seconds": seconds, "warm_up": warm_up}
-            yield Run(data, f"matinee {model}", seed, _own(job, version, seed), {**facts, "set": said})
+            way = f"matinee {model}" + (f", {loss}" if loss else "")
+            yield Run(data, way, seed, _own(job, version, seed), {**facts, "set": said})
 
 
 def games(place: Place, seed: int, minutes: float | None) -> Iterator[Run]:

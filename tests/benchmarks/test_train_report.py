@@ -49,12 +49,14 @@ def test_speed_is_held_against_what_is_alike() -> None:
     runs = [_rate("games", "recbole", 99), _rate("games", "padded", 101), _rate("games", "padded with users", 80)]
     runs += [_rate("games", "matinee sasrec", rate, seed) for seed, rate in enumerate((1, 500, 9_000))]
     runs += [_rate("games", "matinee sse-pt", 400), _rate("long", "padded", 10), _rate("long", "matinee sasrec", 13.1)]
+    runs += [_rate("long", "matinee sasrec, bce", 12.9)]
     assert _held({"speed": _result(runs)}) == {
         "games: matinee sasrec at least 5.0x recbole": True,
         "games: matinee sasrec at least 5.0x padded": False,
         "games: matinee sse-pt at least 5.0x recbole": False,
         "games: matinee sse-pt at least 5.0x padded with users": True,
         "long: matinee sasrec at least 1.3x padded": True,
+        "long: matinee sasrec, bce at least 1.3x padded": False,
     }
 
 

@@ -79,7 +79,9 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
         _print_trials(rehearsal.trials, output)
     facts = {"archive": rehearsal.archive, "version": folder, "published": rehearsal.location}
     for trial in rehearsal.trials[:1]:
-        facts |= {"model": trial.folder, "registry": trial.registered} if trial.registered else {"model": trial.folder}
+        here = Path.cwd()
+        facts["model"] = trial.folder.relative_to(here) if trial.folder.is_relative_to(here) else trial.folder
+        facts |= {"registry": trial.registered} if trial.registered else {}
     output.facts(facts)
     output.line()
     at = _store_words(rehearsal)

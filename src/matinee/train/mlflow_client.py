@@ -50,6 +50,7 @@ __all__ = [
 ]
 
 _LAST_WORDS_CHARACTERS: Final = 300
+_NO_BARS: Final = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 _DIGEST_CHARACTERS: Final = 36  # what MLflow keeps of a digest; the whole hash is in the profile
 _SCHEMA: Final = {"user": "integer", "item": "integer", "rating": "double", "timestamp": "long"}
 
@@ -90,18 +91,25 @@ def connected(tracking_uri: str, patience: Patience = PATIENT) -> Iterator[Mlflo
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(patience.retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{patience.request_s:.0f}",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        **_NO_BARS,
     }
     ours = {name: value for name, value in chosen.items() if name not in os.environ}
     if _is_here(tracking_uri):
         ours["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), urlsplit(tracking_uri).hostname]))
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
     try:
-        yield MlflowClient(tracking_uri, registry_uri=tracking_uri)
+        with _environment(ours):
+            yield MlflowClient(tracking_uri, registry_uri=tracking_uri)
     except (MlflowException, RequestException) as error:
         words = " ".join(str(error).split())[:_LAST_WORDS_CHARACTERS]
         raise TrackingError(f"MLflow at {tracking_uri}: {words}; look at it and run again") from None
+
+
+@contextlib.contextmanager
+def _environment(ours: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
     finally:
         for name, value in before.items():
             if value is None:
@@ -176,7 +184,7 @@ def quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _environment(_NO_BARS):
             warnings.simplefilter("ignore")
             yield
     finally:

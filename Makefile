@@ -41,15 +41,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml $(LOCK) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,cloud,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,cloud,dev]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,cloud,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,cloud,dev,bench]'
 	touch $@
 
 $(OPENSTACK)/.installed: $(OPENSTACK_LOCK)

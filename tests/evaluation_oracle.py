@@ -114,9 +114,10 @@ def answers(
             if mine and mine[-1][2] == ranking.split:
                 now = max((event.time for event in train), default=0)
                 asked.append((mine[-1][1], [other.item for _, other, _ in mine[:-1]], train, now))
-    return [
-        _answer(model, version, ranking, prior, k, negatives, *question) for question in asked[: ranking.limit]
-    ]  # fmt: skip
+    wanted = min(ranking.limit or len(asked), len(asked))
+    # Evenly: of so many questions, the n-th is the last one that n shares of the way reach.
+    places = [math.ceil(number * len(asked) / wanted) - 1 for number in range(1, wanted + 1)] if wanted else []
+    return [_answer(model, version, ranking, prior, k, negatives, *asked[place]) for place in places]
 
 
 def _answer(

@@ -45,7 +45,7 @@ def evaluate_split(
         exclude_seen: leave the items of a history out of the ranking; a target in it then is a miss.
         k: length of a list.
         users: ask about so many users, drawn by the seed.
-        limit: ask about the first so many events only.
+        limit: ask about at most so many events, evenly spread over the split.
         seed: of draws.
         progress: told of every piece of work.
 

@@ -45,7 +45,7 @@ class Ranking:
         negatives: how many random items each is ranked among; 0 ranks among the whole catalogue.
         exclude_seen: whether the items of a history are out of the question; never so with negatives.
         users: how many are asked about, drawn by the seed; None for all.
-        limit: at most so many events, the first.
+        limit: at most so many events, evenly spread over all; the first ones alone would be too much like training.
         seed: of draws.
     """
 
@@ -158,24 +158,30 @@ class _Pass:
 
     def _total(self) -> int:
         """How many events will be asked about."""
+        return min(self._all(), self._ranking.limit or self._all())
+
+    def _all(self) -> int:
+        """How many events could be asked about."""
         lengths = np.diff(self._past.own.offsets)[self._wanted]
-        total = int(lengths.sum()) if self._ranking.protocol == "time" else lengths.size
-        return total if self._ranking.limit is None else min(total, self._ranking.limit)
+        return int(lengths.sum()) if self._ranking.protocol == "time" else lengths.size
 
     def _parts(self) -> Iterator[Asked]:
         """The questions, few enough at once, with the counts at each one's scene."""
-        left = self._total()
         step = max(1, min(_ASKED_AT_ONCE, _SCORES_AT_ONCE // self._rows))
+        passed = 0
         for scene in self._scenes():
-            if not left:
-                return
             for counts in self._counts:
                 counts.feed(scene.items, scene.times_s)
-            for start in range(0, len(scene.asked), step):
-                part = scene.asked.part(start, min(start + step, start + left))
-                left -= len(part)
-                if len(part):
-                    yield part
+            asked = scene.asked.those(self._spread(passed, len(scene.asked)))
+            passed += len(scene.asked)
+            for start in range(0, len(asked), step):
+                yield asked.part(start, start + step)
+
+    def _spread(self, passed: int, count: int) -> NDArray[np.bool_]:
+        """Which of the next `count` questions are asked, after `passed` others: evenly, as many in all as wanted."""
+        numbers = np.arange(passed, passed + count + 1, dtype=np.int64)
+        reached = numbers * self._total() // max(1, self._all())
+        return np.diff(reached) > 0
 
     def _scenes(self) -> Iterator[Scene]:
         version, split, counting = self._version, self._ranking.split, bool(self._windows)

@@ -55,7 +55,10 @@ class Asked:
 
     def part(self, start: int, stop: int) -> Asked:
         """The questions start..stop."""
-        cut = slice(start, stop)
+        return self.those(slice(start, stop))
+
+    def those(self, cut: slice | NDArray[np.bool_]) -> Asked:
+        """Some of the questions."""
         return Asked(self.users[cut], self.targets[cut], self.times_s[cut], self.positions[cut], self.places[cut])
 
 

@@ -28,7 +28,7 @@ class TrainSettings:
             weights themselves.
         patience: validations without improvement before training stops.
         validate_every: epochs between validations.
-        validation_events: the first so many events of the validation split; 0 takes all.
+        validation_events: so many events of the validation split, evenly spread over it; 0 takes all.
         metric: the validation metric, the larger the better.
         time_limit_s: training ends after the epoch in which so many seconds have passed; 0 is no limit.
         save_every_s: seconds between states that a killed training goes on from.

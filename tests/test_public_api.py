@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What the command line takes from the settings of the machine, or does by printing.
-FUNCTIONS_ALONE = {"ask", "progress", "lineage", "archives", "openlineage_url", "settings", "confirm", "opened"}
+FUNCTIONS_ALONE = {
+    "ask",
+    "progress",
+    "lineage",
+    "archives",
+    "openlineage_url",
+    "settings",
+    "confirm",
+    "opened",
+    "ready",
+}
 COMMANDS_ALONE = {"yes"}  # a function asks nobody unless it is told whom
 SET_BY_MACHINE = {"data_dir"}
 

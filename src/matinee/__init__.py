@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 # `from matinee.train.loop import fit` find the room of that name; `import matinee.train.loop as loop` does not.)
 from matinee.register import register
 from matinee.rehearse import rehearse
+from matinee.serve.stage import serve
 from matinee.train.stage import train
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from matinee.etl.stages import extract, load, transform
     from matinee.etl.tracing import trace
     from matinee.etl.versions import mount, unmount
+    from matinee.serve.promotion import promote
     from matinee.stack.backup import backup
     from matinee.stack.credentials import credentials
     from matinee.stack.lifecycle import down, restart, up
@@ -56,10 +58,12 @@ __all__ = [
     "load",
     "logs",
     "mount",
+    "promote",
     "register",
     "rehearse",
     "restart",
     "restore",
+    "serve",
     "status",
     "stores",
     "trace",
@@ -83,6 +87,7 @@ _PLACES = {
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),
+    "promote": ("matinee.serve.promotion", "promote"),
     "mount": ("matinee.etl.versions", "mount"),
     "restart": ("matinee.stack.lifecycle", "restart"),
     "restore": ("matinee.stack.restore", "restore"),

@@ -143,3 +143,24 @@ def test_ranks_among_some_others_count_each_as_often_as_it_is_named() -> None:
     others = np.array([[7, 7, 2, 3], [7, 7, 2, 3]], np.int32)
     assert counts.rank_among(scores, np.array([1, 1], np.int32), others, 3).tolist() == [5, 1]
     assert counts.rank_among(scores, np.array([7, 7], np.int32), np.array([[1, 2], [1, 2]]), 3).tolist() == [1, 2]
+
+
+@given(feeds=st.lists(steps, max_size=4), window_s=st.sampled_from([None, 1, 3, 10]), seed=st.integers(0, 1000))
+def test_what_is_kept_can_be_asked_about_as_of_any_moment(
+    feeds: list[list[tuple[int, int]]], window_s: int | None, seed: int
+) -> None:
+    counts = LiveCounts(Prior(1.0, window_s), KNOWN, keep=True)
+    items, times = fed([row for feed in feeds for row in feed])
+    done, chance = 0, np.random.default_rng(seed)
+    for feed in feeds:
+        stop = done + len(feed)
+        counts.feed(np.array(items[done:stop], np.int32), np.array(times[done:stop], np.int64))
+        done = stop
+        for now in chance.integers(0, 60, 4).tolist():
+            counts.settle(now)
+            inside = [
+                item
+                for item, time in zip(items[:done], times[:done], strict=True)
+                if window_s is None or time > now - window_s
+            ]
+            assert counts.counts.tolist() == np.bincount(inside, minlength=ITEMS + 1).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from matinee.errors import VersionNotFoundError
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     import psycopg
 
-__all__ = ["Told", "history", "tell"]
+__all__ = ["APPENDING", "Told", "history", "tell"]
+
+# Taken before events are appended and held until they are committed, so that whoever follows the log misses none.
+APPENDING: Final = "SELECT pg_advisory_xact_lock(hashtext('told_events'), %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ def tell(connection: psycopg.Connection[Any], dataset: str, teller: UUID, events
     """
     number = _dataset(connection, dataset)
     columns = [[getattr(event, name) for event in events] for name in Told.__dataclass_fields__]
+    connection.execute(APPENDING, (number,))
     appended = connection.execute(
         """
         INSERT INTO told_events (dataset, teller, number, "user", item, "timestamp", rating)

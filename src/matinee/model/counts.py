@@ -7,7 +7,7 @@ the future, and of two events in the same second only the earlier in the order i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numba import njit
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveCounts", "blend_cold"]
 
+_Number = TypeVar("_Number", np.int32, np.int64)
+
 _FOR_EVER = np.iinfo(np.int64).max
 _BLOCK = 128  # scores looked at together; only a block that holds a new best item is looked at one by one
 
@@ -44,8 +46,10 @@ class LiveCounts:
             what the model knows and -inf for all else, so that an item that training has not seen is never recommended.
     """
 
-    def __init__(self, prior: Prior, known_items: NDArray[np.bool_]) -> None:
+    def __init__(self, prior: Prior, known_items: NDArray[np.bool_], *, keep: bool = False) -> None:
+        """Nothing has happened yet; with `keep` all that happens is kept, and earlier moments may be asked about."""
         self.prior = prior
+        self._keep = keep
         self.counts = np.zeros(known_items.size, np.int64)
         self.bonus = np.zeros(known_items.size, np.float32)
         if not prior.weight:
@@ -53,6 +57,7 @@ class LiveCounts:
         self.bonus[0] = -np.inf
         self._items = np.zeros(0, np.int32)
         self._times_s = np.zeros(0, np.int64)
+        self._kept = 0  # events in the two arrays, which have room for more
         self._reach = np.zeros(2, np.int64)  # of what is kept, [first, last) is counted
         self._fed_at = 0  # where the last feed begins in what is kept
 
@@ -60,16 +65,18 @@ class LiveCounts:
         """Say what happens next, in order of time; (n,) each. It counts once a later place is asked about, or fed."""
         if not self.prior.weight:
             return
-        first = self._move(self._items.size, None)
-        self._items = np.concatenate([self._items[first:], items])
-        self._times_s = np.concatenate([self._times_s[first:], times_s])
-        self._fed_at = self._items.size - items.size
-        self._reach[:] = 0, self._fed_at
+        counted_from = self._move(self._kept, None)
+        first = 0 if self._keep else counted_from
+        self._fed_at = self._kept - first
+        self._items = _appended(self._items, first, self._kept, items)
+        self._times_s = _appended(self._times_s, first, self._kept, times_s)
+        self._kept = self._fed_at + items.size
+        self._reach[:] = counted_from - first, self._fed_at
 
     def settle(self, now_s: int | None = None) -> None:
         """Count all that was fed; with `now_s`, forget what has left the window by then."""
         if self.prior.weight:
-            self._move(self._items.size, now_s)
+            self._move(self._kept, now_s)
 
     def rank(
         self,
@@ -88,7 +95,7 @@ class LiveCounts:
             scores: (n, items + 1), what `blend_cold` has made of a model's; -inf where an item is out of the question.
             targets: (n,).
             places: (n,), not falling: how many events of the last feed come before the row.
-            times_s: (n,), not falling.
+            times_s: (n,), not falling unless everything is kept.
             k: how many to name; 0 names none, and is quicker.
 
         Returns:
@@ -143,7 +150,19 @@ class LiveCounts:
     def _state(self) -> _State:
         """What the kernels take."""
         window_s = _FOR_EVER if self.prior.window_s is None else self.prior.window_s
-        return self.counts, self.bonus, float(self.prior.weight), window_s, self._items, self._times_s, self._reach
+        items, times_s = self._items[: self._kept], self._times_s[: self._kept]
+        return self.counts, self.bonus, float(self.prior.weight), window_s, items, times_s, self._reach
+
+
+def _appended(array: NDArray[_Number], first: int, size: int, more: NDArray[_Number]) -> NDArray[_Number]:
+    """What is in `array` from `first` up to `size`, then `more`, then room; in place where that is possible."""
+    needed = size - first + more.size
+    if first or needed > array.size:
+        grown = np.empty(max(2 * (size - first), needed), array.dtype)
+        grown[: size - first] = array[first:size]
+        array = grown
+    array[size - first : needed] = more
+    return array
 
 
 def blend_cold(scores: NDArray[np.float32], known_items: NDArray[np.bool_]) -> bool:
@@ -189,7 +208,7 @@ def _advance(
     until: int,
     now_s: int,
 ) -> None:
-    """Count what comes before place `until`, and forget what is `window_s` or more before `now_s`."""
+    """Count what comes before place `until`, and of it what is less than `window_s` before `now_s`."""
     first, last = reach[0], reach[1]
     while last < until:
         item = items[last]
@@ -203,6 +222,11 @@ def _advance(
             counts[item] -= 1
             bonus[item] = weight * np.log1p(counts[item])
             first += 1
+        while first > 0 and times_s[first - 1] > oldest:  # an earlier moment than the last one
+            first -= 1
+            item = items[first]
+            counts[item] += 1
+            bonus[item] = weight * np.log1p(counts[item])
     reach[0], reach[1] = first, last
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["OnnxRecommender", "OnnxSettings", "open_onnx"]
 
 _BATCH: Final = 256  # histories a run
+# A row's scores are the same bits whatever rows are asked about with it, so that a server and an evaluation cannot
+# differ. Sums over 8 positions, 16, ... add up alike; over 7 or 11 ONNX Runtime adds in another order.
+_WIDTH: Final = 8
 # Name -> type and number of dimensions; what has a value of its own (k, bonus) is no input to ONNX Runtime.
 _INPUTS: Final = {"items": ("tensor(int64)", 2), "lengths": ("tensor(int64)", 1), "users": ("tensor(int64)", 1)}
 _OUTPUTS: Final = {
@@ -76,13 +79,13 @@ class OnnxRecommender(Recommender):
         """(n, known.items.size); see `Recommender.scores`."""
         scores = np.empty((len(asked), self.known.items.size), np.float32)
         items, lengths = asked.padded(self.settings.maxlen)
+        items = np.pad(items, ((0, 0), (0, -items.shape[1] % _WIDTH)))
         # Rows of like length go together, so that little is padding.
         order = np.argsort(lengths, kind="stable")
         for first in range(0, len(asked), _BATCH):
             rows = order[first : first + _BATCH]
-            width = max(1, int(lengths[rows].max()))
-            # One row alone would take another way through ONNX Runtime (a matrix times a vector), and differ in the
-            # last bit from the same row among others; a server and an evaluation must not differ.
+            width = max(1, -(-int(lengths[rows].max()) // _WIDTH)) * _WIDTH
+            # One row alone would take another way through ONNX Runtime (a matrix times a vector).
             pair = rows if rows.size > 1 else rows.repeat(2)
             feeds = _feeds(items[pair, :width], lengths[pair], asked.users[pair])
             (answered,) = self._run(["scores"], feeds)

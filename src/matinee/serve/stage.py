@@ -1,0 +1,241 @@
+"""Serve: from a trained model and its version to a server that is asked and told, until it is stopped."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from matinee.errors import ModelNotFoundError, ServiceError, UsageError, VersionNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matinee.model.checkpoint import CheckpointFacts
+    from matinee.schema.layout import Split
+    from matinee.schema.progress import Progress
+    from matinee.version import Version
+
+__all__ = ["BOARDS", "DEFAULT_PORT", "serve", "serve_in"]
+
+DEFAULT_PORT: Final = 8642
+BOARDS: Final = "serve"  # in the data folder: one folder a port, and how far each log has come
+_LOOPBACK: Final = "127.0.0.1"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_MODELS: Final = "models/*/*/*/checkpoint.json"  # where `matinee train` leaves them
+
+
+def serve(
+    model: str | Path | None = None,
+    *,
+    version: str | Path | None = None,
+    past: Split = "train",
+    rehearsal: str | None = None,
+    listen: str = _LOOPBACK,
+    port: int = DEFAULT_PORT,
+    token_file: Path | None = None,
+    workers: int = 1,
+    max_batch: int = 64,
+    batch_wait_ms: float = 0.0,
+    max_queue: int = 1024,
+    max_body_bytes: int = 1 << 20,
+    rate_limit: float | None = None,
+    time_limit_s: float = 10.0,
+    data_dir: str | Path = "matinee-data",
+    ready: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Serve a model until SIGTERM or SIGINT; call it from the main thread. docs/serving.md tells what it answers.
+
+    Postgres of `data_dir` is behind it; it is started where it does not run, and stopped afterwards.
+
+    Args:
+        model: the folder of a trained model; None is the one trained last in `data_dir`.
+        version: the folder of the version it was trained on; None looks for it in `data_dir`.
+        past: the last split that has happened already: what comes after it is going to be told.
+        rehearsal: a name that keeps the events told apart from all others; None is the data set's own log.
+        listen: an address of this machine.
+        port: 0 takes a free one.
+        token_file: a file, readable by its owner alone, with the token that every request needs.
+        workers: processes.
+        max_batch: questions that are answered together.
+        batch_wait_ms: how long the first of them waits for others.
+        max_queue: questions that wait; more are refused.
+        max_body_bytes: of a request.
+        rate_limit: requests per second of one address; None is any.
+        time_limit_s: of a request.
+        data_dir: whose Postgres, versions and models are meant.
+        ready: called with the server's address once it can be asked.
+        progress: told of the services that are started.
+
+    Raises:
+        UsageError: values that cannot be, or an address that others can reach without a token.
+        ModelError, VersionError: there is no such model or version, or they do not belong together.
+        ServiceError, DatabaseError, DiskFullError: Postgres does not start or answer, the port is taken, or a worker
+            does not start.
+    """
+    from matinee.stack import running  # noqa: PLC0415 - `import matinee` imports this module and must stay light
+
+    data_dir = Path(data_dir).expanduser().absolute()
+    folder = _newest(data_dir) if model is None else Path(model)
+    token = None if token_file is None else _token(token_file)
+    with running(data_dir, ["postgres"], progress=progress) as stack:
+        serve_in(
+            stack.postgres_url,
+            folder,
+            version=version,
+            past=past,
+            rehearsal=rehearsal,
+            listen=listen,
+            port=port,
+            token=token,
+            workers=workers,
+            max_batch=max_batch,
+            batch_wait_ms=batch_wait_ms,
+            max_queue=max_queue,
+            max_body_bytes=max_body_bytes,
+            rate_limit=rate_limit,
+            time_limit_s=time_limit_s,
+            data_dir=data_dir,
+            ready=ready,
+        )
+
+
+def serve_in(
+    database_url: str,
+    model: Path,
+    *,
+    version: str | Path | None = None,
+    past: Split = "train",
+    rehearsal: str | None = None,
+    listen: str = _LOOPBACK,
+    port: int = DEFAULT_PORT,
+    token: str | None = None,
+    workers: int = 1,
+    max_batch: int = 64,
+    batch_wait_ms: float = 0.0,
+    max_queue: int = 1024,
+    max_body_bytes: int = 1 << 20,
+    rate_limit: float | None = None,
+    time_limit_s: float = 10.0,
+    data_dir: Path,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """`serve` with a Postgres that runs already."""
+    from matinee.database import migrate  # noqa: PLC0415 - see serve
+    from matinee.model.checkpoint import check_matches  # noqa: PLC0415 - see serve
+    from matinee.processes import birth_of  # noqa: PLC0415 - see serve
+    from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
+    from matinee.serve.board import Board, ServerFacts, Wanted  # noqa: PLC0415 - see serve
+    from matinee.serve.models import keep, open_model, title  # noqa: PLC0415 - see serve
+    from matinee.serve.processes import run  # noqa: PLC0415 - see serve
+    from matinee.serve.serving import Serving  # noqa: PLC0415 - see serve
+
+    limits = {"workers": workers, "max_batch": max_batch, "max_queue": max_queue, "max_body_bytes": max_body_bytes}
+    _check(limits, past, rehearsal)
+    _, facts = open_model(model)  # whatever is wrong with it is said before anything starts
+    opened = _version_of(facts, version, data_dir)
+    check_matches(facts, opened.manifest.users, opened.manifest.items)
+    migrate(database_url)
+    listener = _listen(listen, port, open_to_all=token is None)
+    try:
+        bound = listener.getsockname()[1]
+        board = Board(data_dir / BOARDS / str(bound))
+        board.make()
+        log = facts.dataset if rehearsal is None else f"{facts.dataset}/{rehearsal}"
+        serving = Serving(
+            version=opened.folder,
+            past=SPLITS[: SPLITS.index(past) + 1],
+            database_url=database_url,
+            log=log,
+            board=board.folder,
+            position=data_dir / BOARDS / f"{log.replace('/', '@')}.position",
+            hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}) if token is None else None,
+            token=token,
+            threads=max(1, len(os.sched_getaffinity(0)) // workers),
+            max_batch=max_batch,
+            batch_wait_s=batch_wait_ms / 1000,
+            max_queue=max_queue,
+            max_body_bytes=max_body_bytes,
+            rate_limit=rate_limit,
+            time_limit_s=time_limit_s,
+        )
+        kept = keep(model, facts, board.shelf)
+        board.want(Wanted(1, str(kept), title(facts)))
+        url = f"http://{f'[{listen}]' if ':' in listen else listen}:{bound}"
+        pid = os.getpid()
+        board.announce(
+            ServerFacts(pid, birth_of(pid), url, log, opened.id, opened.manifest.users, opened.manifest.items, workers)
+        )
+        run(serving, board, listener, workers, lambda: ready(url) if ready else None)
+    finally:
+        listener.close()
+
+
+def _check(limits: dict[str, int], past: str, rehearsal: str | None) -> None:
+    from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
+
+    for name, value in limits.items():
+        if value < 1:
+            raise UsageError(f"{name} is {value}, expected 1 or more")
+    if past not in SPLITS:
+        raise UsageError(f"past is {past!r}, expected one of {', '.join(SPLITS)}")
+    if rehearsal is not None and _NAME.fullmatch(rehearsal) is None:
+        raise UsageError(f"rehearsal is {rehearsal!r}, expected up to 64 of a-z, 0-9, '.', '_' and '-'")
+
+
+def _newest(data_dir: Path) -> Path:
+    found = [*data_dir.glob(_MODELS)]
+    if not found:
+        raise ModelNotFoundError(f"{data_dir / 'models'}: no trained model yet; run 'matinee train'")
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent
+
+
+def _version_of(facts: CheckpointFacts, version: str | Path | None, data_dir: Path) -> Version:
+    from matinee.version import open_version  # noqa: PLC0415 - see serve
+
+    if version is not None:
+        return open_version(version)
+    folder = data_dir / "versions" / facts.dataset / facts.version
+    try:
+        return open_version(folder)
+    except VersionNotFoundError:
+        raise VersionNotFoundError(
+            f"{folder}: the version that the model was trained on is not here; name its folder with --version"
+        ) from None
+
+
+def _token(path: Path) -> str:
+    """The token in a file that nobody else can read."""
+    try:
+        mode = path.stat().st_mode
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a token ({error})") from None
+    if mode & 0o077:
+        raise UsageError(f"{path}: others may read it (mode {mode & 0o777:o}, expected 600); run 'chmod 600 {path}'")
+    if not token or len(token.split()) != 1:
+        raise UsageError(f"{path}: expected one token without spaces; 'openssl rand -hex 32' makes one")
+    return token
+
+
+def _listen(address: str, port: int, *, open_to_all: bool) -> socket.socket:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        raise UsageError(f"listen is {address!r}, expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
+    if open_to_all and not ip.is_loopback:
+        raise UsageError(f"{address} can be reached by others; give every request a token with --token-file")
+    listener = socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ServiceError(f"{address}:{port} cannot be listened on ({error}); choose another with --port") from None
+    listener.listen(2048)  # so that nobody is refused while workers start
+    listener.set_inheritable(True)
+    return listener

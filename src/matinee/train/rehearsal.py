@@ -25,11 +25,10 @@ __all__ = ["TRIALS", "Trial", "can_train", "fingerprint", "rehearse_models"]
 _QUICK: Final = {
     "loss": "softmax",
     "blocks": 1,
-    "dropout": 0.3,
     "batch_size": 32,
     "learning_rate": 0.002,
-    "epochs": 10,
-    "validate_every": 2,
+    "epochs": 20,
+    "validate_every": 4,
     "validation_events": 5000,
 }
 # Model -> settings. What a longer training reaches is in docs/benchmarks.md.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,26 @@ def test_a_counted_model_passes_over_what_is_said_of_training(version: str, caps
     assert "it was there already; nothing was trained." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("options", [[], ["--data-dir", "my data"], ["--out", "my model"]])
+def test_what_it_names_as_the_next_command_works(
+    options: list[str], version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The version lies outside of the data folder, and each call after the first finds the model there."""
+    for _ in range(2):
+        assert main(["train", version, "--model", "markov", "--no-track", *options]) == 0
+        lines = [shlex.split(line, comments=True) for line in capsys.readouterr().out.splitlines()]
+        (command,) = (words[1:] for words in lines if words[1:2] == ["evaluate"])
+        assert main(command) == 0
+        assert "markov" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_place_that_can_be_no_folder_is_said(out: str, version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").touch()
+    assert main(["train", version, "--model", "markov", "--no-track", "--out", out]) == 1
+    assert "no folder can be made there" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("toml", "words", "message"),
     [
@@ -76,6 +97,7 @@ def test_a_counted_model_passes_over_what_is_said_of_training(version: str, caps
         ("[model.sse]\nblocks = 1\n", [], "[model.sse]: unknown model; known are sse-pt"),
         ("[model.markov]\nblocks = 1\n", ["--model", "markov"], "model markov has no setting 'blocks'"),
         ("", ["--model", "bert"], "model 'bert' is unknown"),
+        ("", ["--set", "metric=ndcg@5"], "metric = 'ndcg@5': expected one of hr@10, ndcg@10, mrr@10"),
         ("", ["--set", "blocks"], "--set blocks: expected NAME=VALUE"),
         ("", ["--epochs", "many"], "--epochs"),
     ],

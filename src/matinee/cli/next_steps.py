@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from matinee.cli.output import Output
+from matinee.settings import read_settings
 
-__all__ = ["print_next_steps", "program"]
+__all__ = ["data_dir_words", "print_next_steps", "program"]
 
 
 def print_next_steps(title: str, commands: Mapping[str, str], output: Output) -> None:
@@ -17,6 +18,13 @@ def print_next_steps(title: str, commands: Mapping[str, str], output: Output) ->
     width = max(len(command) for command in commands)
     for command, meaning in commands.items():
         output.line(f"  {command:<{width}}  # {meaning}")
+
+
+def data_dir_words(data_dir: Path) -> str:
+    """The option that leads a command to the data folder; none where it finds it by itself."""
+    if data_dir == read_settings().data_dir:
+        return ""
+    return f" --data-dir {shlex.quote(str(data_dir))}"
 
 
 def program() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.cli.certificate import print_certificate
-from matinee.cli.next_steps import print_next_steps, program
+from matinee.cli.next_steps import data_dir_words, print_next_steps, program
 from matinee.cli.output import SPEAKING, Output
 from matinee.cli.place import DEFAULT_PLACE, Place
 from matinee.settings import read_settings
@@ -96,7 +96,7 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
     }
     for trial in rehearsal.trials[:1]:
         short, baseline = f"{name}/{trial.model}", f"{name}/{rehearsal.trials[-1].model}"
-        words = _data_dir_words(rehearsal)
+        words = data_dir_words(rehearsal.data_dir)
         commands[f"{matinee} evaluate {short} {baseline}{words}"] = (
             "the models in detail, with a test of the difference"
         )
@@ -124,15 +124,8 @@ def _print_trials(trials: "tuple[Trial, ...]", output: Output) -> None:
     output.line()
 
 
-def _data_dir_words(rehearsal: "Rehearsal") -> str:
-    """The option that leads a command to the data folder; none where it finds it by itself."""
-    if rehearsal.data_dir == read_settings().data_dir:
-        return ""
-    return f" --data-dir {shlex.quote(str(rehearsal.data_dir))}"
-
-
 def _store_words(rehearsal: "Rehearsal") -> str:
     """The options that lead a command to the store of the rehearsal; none where it finds it by itself."""
     options: dict[str, object] = {"--store": rehearsal.store, "--endpoint": rehearsal.endpoint}
     words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in options.items() if value is not None)
-    return words + _data_dir_words(rehearsal)
+    return words + data_dir_words(rehearsal.data_dir)

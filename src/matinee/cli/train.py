@@ -1,14 +1,16 @@
 """`matinee train`: from a version to a trained model."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
 from matinee.cli.lineage import recorder
-from matinee.cli.next_steps import print_next_steps, program
+from matinee.cli.next_steps import data_dir_words, print_next_steps, program
 from matinee.cli.output import SPEAKING, Flag, Output
 from matinee.cli.place import DEFAULT_PLACE, Place
+from matinee.schema.layout import MANIFEST
 from matinee.settings import read_settings
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def train(
         **where,
     )
     if output.speaks:
-        _print(trained, output)
+        _print(trained, version, where["data_dir"], output)
     output.result(trained)
 
 
@@ -103,7 +105,7 @@ def _said(settings: "Settings", model: str) -> dict[str, object]:
     return {**(settings.train if entry.neural else {}), **settings.of_model(model, MODELS)}
 
 
-def _print(trained: "Trained", output: Output) -> None:
+def _print(trained: "Trained", version: str | None, data_dir: Path, output: Output) -> None:
     name = f"{trained.name}, trained on {trained.dataset} {trained.version}"
     output.line(f"{name}." if trained.fresh else f"{name}: it was there already; nothing was trained.")
     output.line()
@@ -116,10 +118,25 @@ def _print(trained: "Trained", output: Output) -> None:
         facts |= {"MLflow": trained.page, "registry": f"{trained.registered}{champion}"}
     output.facts(facts)
     output.line()
-    matinee = program()
-    short = f"{trained.dataset}/{trained.model}"
-    commands = {f"{matinee} evaluate {short}": "how good it is on the split test"}
+    matinee, there = program(), data_dir_words(data_dir)
+    model = _model_word(trained, data_dir)
+    on = f" --version {shlex.quote(version)}" if version and (Path(version) / MANIFEST).is_file() else ""
+    commands = {f"{matinee} evaluate {model}{on}{there}": "how good it is on the split test"}
     if trained.epochs:
-        commands[f"{matinee} export {short} --format pth"] = "its weights for other programs; model.onnx is there"
-    commands[f"{matinee} lineage {trained.version}"] = "where it came from"
+        commands[f"{matinee} export {model} --format pth{there}"] = (
+            "its weights for other programs; model.onnx is there"
+        )
+    commands[f"{matinee} lineage {trained.version}{there}"] = "where it came from"
     print_next_steps("Go on:", commands, output)
+
+
+def _model_word(trained: "Trained", data_dir: Path) -> str:
+    """What other commands take as MODEL: the short name where they look for it by themselves, else the folder."""
+    from matinee.train.find import MODELS_FOLDER  # noqa: PLC0415 - see train
+
+    if trained.folder.parent == (data_dir / MODELS_FOLDER / trained.dataset / trained.version).absolute():
+        # The short name is the one trained last, which an older one is not.
+        return f"{trained.dataset}/{trained.model if trained.fresh else trained.folder.name}"
+    here = Path.cwd()
+    folder = trained.folder.relative_to(here) if trained.folder.is_relative_to(here) else trained.folder
+    return shlex.quote(str(folder))

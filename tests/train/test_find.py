@@ -96,6 +96,13 @@ def test_a_model_by_every_name(tmp_path: Path) -> None:
         assert find_model_folder(word, tmp_path) == folder, word
 
 
+def test_a_folder_of_ones_own_name_has_that_name_alone(tmp_path: Path) -> None:
+    mine = model_in(tmp_path, "mine")
+    assert find_model_folder("toy/mine", tmp_path) == mine
+    with pytest.raises(ModelNotFoundError, match=r"where there are toy/mine$"):
+        find_model_folder("toy/", tmp_path)
+
+
 @pytest.mark.parametrize("word", ["toy/sasrec", "toy", "nothing/sse-pt", "toy/sse", "../toy/sse-pt", "toy/*"])
 def test_no_such_model_names_those_there_are(tmp_path: Path, word: str) -> None:
     model_in(tmp_path, "sse-pt-00000000")

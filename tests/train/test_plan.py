@@ -11,7 +11,7 @@ from matinee.train.plan import Plan, pairs
 
 def test_the_name_is_of_what_decides_and_of_nothing_else() -> None:
     plan = Plan.of("sse-pt", {}, "auto")
-    assert Plan.of("sse-pt", {"dropout": "0.5", "epochs": "100"}, "auto").name == plan.name, "the defaults, said"
+    assert Plan.of("sse-pt", {"dropout": "0.3", "epochs": "100"}, "auto").name == plan.name, "the defaults, said"
     assert Plan.of("sse-pt", {"device": "cpu", "save_every_s": 5}, "auto").name == plan.name
     others = [
         Plan.of("sasrec", {}, "auto"),

@@ -131,6 +131,38 @@ def test_a_model_that_lost_a_file_is_made_again(walked: Version, tmp_path: Path,
         np.testing.assert_array_equal(array, weights(again)[name])
 
 
+def test_a_model_with_a_changed_byte_is_made_again(walked: Version, tmp_path: Path) -> None:
+    first = train(walked, tmp_path, "markov")
+    path = first.folder / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert train(walked, tmp_path, "markov").fresh
+    assert path.read_bytes() == content
+
+
+def test_who_follows_does_not_wait_for_a_leader_who_has_the_model(
+    walked: Version, tmp_path: Path, tiny: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers at this address: to join the others there would be an error."""
+    first = train(walked, tmp_path, options=tiny)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}.items():
+        monkeypatch.setenv(name, value)
+    again = train(walked, tmp_path, options=tiny)
+    assert (again.fresh, again.files) == (False, first.files)
+    with pytest.raises(ValueError, match="none"):
+        train(walked, tmp_path, options=tiny, force=True)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_what_is_counted_takes_one_process(
+    rank: str, walked: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="model markov is counted by one process; train it without torchrun"):
+        train(walked, tmp_path, "markov")
+
+
 def test_a_folder_with_another_model_is_left_alone(walked: Version, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     first = train(walked, tmp_path, "markov", out=out)
@@ -241,7 +273,7 @@ def test_the_lineage_leads_to_the_model(walked: Version, tmp_path: Path) -> None
 
 
 def test_a_failed_training_is_told_as_one(walked: Version, tmp_path: Path, tiny: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="validation metric 'auc' is unknown"):
-        train(walked, tmp_path, options=tiny | {"metric": "auc"})
+    with pytest.raises(UsageError, match="device 'meta'"):
+        train(walked, tmp_path, options=tiny | {"device": "meta"})
     last = json.loads((tmp_path / "data" / "lineage" / "events.jsonl").read_text().splitlines()[-1])
     assert (last["job"]["name"], last["eventType"]) == ("train", "FAIL")

@@ -90,7 +90,7 @@ def find_model_folder(model: str | Path, data_dir: str | Path, *, progress: Prog
     named: dict[str, list[Path]] = {}
     for path in root.glob(f"*/*/*/{_CHECKPOINT}"):
         dataset, own = path.parts[-4], path.parts[-2]
-        for name in (own, own.rpartition("-")[0]):
+        for name in filter(None, (own, own.rpartition("-")[0])):
             named.setdefault(f"{dataset}/{name}", []).append(path)
     if text in named:
         return _by_time(named[text])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matinee.model import checkpoint
+from matinee.model.atomic import write_atomically
 from matinee.model.recommender import CountedRecommender, Known
 from matinee.train.evaluate import evaluate_split
 from matinee.train.history import EPOCHS, read
@@ -133,7 +134,7 @@ def _protocol(version: Version) -> Protocol:
 def _pictured(plan: Plan, version: Version, folder: Path) -> tuple[str, str]:
     """The course of the training, and the picture of it."""
     title = f"{plan.entry.name} on {version.name} {version.id}"
-    (folder / PLOT).write_bytes(epochs_plot(read(folder), f"eval/{plan.training.metric}", title))
+    write_atomically(folder / PLOT, epochs_plot(read(folder), f"eval/{plan.training.metric}", title))
     return EPOCHS, PLOT
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from matinee.errors import ModelError, UsageError
 from matinee.model.options import divide, settings_from, settings_of
+from matinee.model.ranges import among
 from matinee.model.recommender import Prior
 from matinee.model.table import MODELS, ModelEntry, find_model
 from matinee.train.train_settings import TrainSettings
@@ -22,6 +23,7 @@ __all__ = ["Plan", "pairs"]
 
 _PRIOR: Final = re.compile(r"(?P<weight>\d+(\.\d*)?|\.\d+)(:(?P<days>\d+(\.\d*)?|\.\d+))?")
 _DAY_S: Final = 86_400
+_METRICS: Final = ("hr@10", "ndcg@10", "mrr@10")  # what a validation gives
 # These change how a training is carried out, and not what comes of it.
 _OUTWARD: Final = ("device", "save_every_s")
 
@@ -60,7 +62,9 @@ class Plan:
         if not entry.neural:
             return cls(entry, settings_from(entry, said), TrainSettings(), prior)
         own, training = divide(said, [entry.load()[1], TrainSettings], f"model {model}")
-        return cls(entry, settings_from(entry, own), settings_of(TrainSettings, training, "training"), prior)
+        plan = cls(entry, settings_from(entry, own), settings_of(TrainSettings, training, "training"), prior)
+        among("metric", plan.training.metric, _METRICS)  # now, not after the first epoch
+        return plan
 
     @property
     def fixed_prior(self) -> Prior | None:

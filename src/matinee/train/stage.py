@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.errors import DatabaseError, ModelConflictError, ServiceError, TrackingError, UsageError
+from matinee.errors import DatabaseError, ModelConflictError, ModelError, ServiceError, TrackingError, UsageError
+from matinee.model.atomic import is_full
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -132,8 +133,13 @@ def train_in(
     _check(version, progress)
     target = Path(out) if out else Path(data_dir) / MODELS_FOLDER / version.name / version.id / plan.name
     target = target.absolute()
+    if os.environ.get("WORLD_SIZE", "1") != "1" and not plan.entry.neural:
+        raise UsageError(f"model {plan.entry.name} is counted by one process; train it without torchrun")
     if follows():
-        return _Stage(version, plan, target, Recorder(None), Silent()).make(None)
+        stage = _Stage(version, plan, target, Recorder(None), Silent())
+        # A leader who finds the model calls nobody together; whoever waited for that call would wait for half an hour.
+        there = None if force else stage.there()
+        return there or stage.make(None)
     with _alone(target):
         return _Stage(version, plan, target, lineage, progress).run(services, force=force)
 
@@ -147,16 +153,11 @@ class _Stage:
 
     def run(self, services: AbstractContextManager[Stack] | None, *, force: bool) -> Trained:
         """Make what is not made, and tell whom it has not been told."""
-        from matinee.train.trained import TRAINED, Trained  # noqa: PLC0415 - see train
+        from matinee.train.trained import TRAINED  # noqa: PLC0415 - see train
 
         if force:
             _remove(self.folder, (*_DONE, *_UNDER_WAY))
-        trained = Trained.read(self.folder)
-        if trained is not None and (trained.version, trained.words) != (self.version.id, self.plan.words):
-            raise ModelConflictError(
-                f"{self.folder}: holds {trained.name}, trained on {trained.dataset} {trained.version}, expected "
-                f"{self.plan.name} on {self.version.id}; choose another --out, or train over it with --force"
-            )
+        trained = self.there()
         if trained is not None and (services is None or trained.page):
             return trained
         with services or nullcontext() as stack:
@@ -165,6 +166,22 @@ class _Stage:
                     _remove(self.folder, _DONE)
                 trained = self.make(stack)
             return trained if stack is None else self.tell(stack, trained)
+
+    def there(self) -> Trained | None:
+        """The model, where an earlier call has made it.
+
+        Raises:
+            ModelConflictError: another one is there.
+        """
+        from matinee.train.trained import Trained  # noqa: PLC0415 - see train
+
+        trained = Trained.read(self.folder)
+        if trained is not None and (trained.version, trained.words) != (self.version.id, self.plan.words):
+            raise ModelConflictError(
+                f"{self.folder}: holds {trained.name}, trained on {trained.dataset} {trained.version}, expected "
+                f"{self.plan.name} on {self.version.id}; choose another --out, or train over it with --force"
+            )
+        return trained
 
     def make(self, stack: Stack | None) -> Trained:
         """The model in its folder, and the lineage's record of it."""
@@ -267,7 +284,12 @@ def _check(version: Version, progress: Progress) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Make the folder, and keep other trainings out of it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise ModelError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

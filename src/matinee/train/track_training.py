@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import TrackingError
+from matinee.model.atomic import write_atomically
 from matinee.schema.layout import CERTIFICATE
 from matinee.train import history
 from matinee.train.mlflow_client import (
@@ -205,9 +206,7 @@ def _own_id(folder: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["training"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         own = uuid.uuid4().hex
-        beside = path.with_suffix(".partial")
-        beside.write_text(json.dumps({"training": own}) + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_atomically(path, (json.dumps({"training": own}) + "\n").encode())
         return own
 
 

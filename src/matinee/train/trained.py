@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from matinee.model.atomic import write_atomically
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,6 +16,7 @@ __all__ = ["TRAINED", "Trained"]
 
 TRAINED: Final = "trained.json"
 _CHECKPOINT: Final = "checkpoint.json"
+_WEIGHTS: Final = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ class Trained:
         try:
             plain = json.loads((folder / TRAINED).read_text(encoding="utf-8"))
             found = cls(**plain | {"folder": folder, "fresh": False})
-            digest = hashlib.sha256((folder / _CHECKPOINT).read_bytes()).hexdigest()
-            whole = digest == found.files[_CHECKPOINT] and all((folder / name).is_file() for name in found.files)
+            # The others are made from these two: an export that was made again is no reason to train again.
+            whole = all(_sha256(folder / name) == found.files[name] for name in (_CHECKPOINT, _WEIGHTS))
+            whole = whole and all((folder / name).is_file() for name in found.files)
         except (OSError, ValueError, TypeError, KeyError):
             return None
         return found if whole else None
@@ -79,6 +83,9 @@ class Trained:
         """Say so in the model's folder; the file appears whole or not at all."""
         plain = asdict(self)
         del plain["folder"], plain["fresh"]
-        beside = self.folder / f"{TRAINED}.partial"
-        beside.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-        beside.replace(self.folder / TRAINED)
+        write_atomically(self.folder / TRAINED, (json.dumps(plain, indent=2) + "\n").encode())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

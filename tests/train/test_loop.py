@@ -266,7 +266,7 @@ def test_from_the_start_again(job: Job, references: dict[str, tuple[Result, int]
     ("other", "named"),
     [
         ({"plan": {"learning_rate": 0.02}}, "learning_rate"),
-        ({"plan": {"average": 0.5, "batch_size": 4}}, "average and batch_size"),
+        ({"plan": {"average": 0.25, "batch_size": 4}}, "average and batch_size"),
         ({"plan": {"seed": 1}}, "seed"),
         ({"settings": {"maxlen": 5}}, "settings"),
         ({"model": "sasrec"}, "model and settings"),
@@ -282,6 +282,16 @@ def test_the_state_of_another_training_is_refused(other: dict[str, Any], named: 
         f"{job.folder}: holds a training with another {named}; choose another folder, or start anew"
     )
     assert tmp.read_bytes() == before
+
+
+def test_a_falling_rate_does_not_go_on_to_another_end(job: Job) -> None:
+    """At each step the rate depends on how many epochs there will be: with others, it would be nobody's training."""
+    job = replace(job, plan={"schedule": "linear"})
+    with pytest.raises(KeyboardInterrupt):
+        job.fit(observer=interrupt(2))
+    with pytest.raises(ModelMismatchError, match="another epochs;"):
+        replace(job, plan={"schedule": "linear", "epochs": 4}).fit()
+    job.fit()
 
 
 def test_the_state_of_another_version_is_refused(job: Job, walked_as: Callable[[str], Version]) -> None:
@@ -342,7 +352,28 @@ def test_a_damaged_state_is_told_in_a_line(how: str, job: Job, tmp_path: Path) -
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"{tmp_path / 'model' / STATE}: ")
+    assert "delete it to" in message
     replace(job, resume=False).fit()
+
+
+@pytest.mark.parametrize("how", ["lost", "cut off", "no facts", "another's"])
+def test_damaged_best_weights_are_told_in_a_line(how: str, job: Job, tmp_path: Path) -> None:
+    job.fit()
+    path = tmp_path / "model" / "best.safetensors"
+    match how:
+        case "lost":
+            path.unlink()
+        case "another's":
+            write_tensors(path, {"a": np.zeros(1)}, {"metrics": "{}"})
+        case _:
+            damage(path, how)
+    with pytest.raises(
+        ModelDamagedError, match=rf"{path}: not the best weights .*delete training\.safetensors"
+    ) as caught:
+        job.fit()
+    assert "\n" not in str(caught.value)
+    (tmp_path / "model" / STATE).unlink()
+    job.fit()
 
 
 def test_a_lost_list_of_epochs_comes_back(job: Job, references: dict[str, tuple[Result, int]], tmp_path: Path) -> None:

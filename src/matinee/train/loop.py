@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["EpochFacts", "Fitted", "Observer", "fit"]
 
 _STATE = "training.safetensors"
+_BEST = "best.safetensors"
 
 # What may change between a stop and going on: where and how long, not what comes of each step.
 _FREE: Final = frozenset({"epochs", "patience", "validate_every", "time_limit_s", "save_every_s", "device"})
@@ -130,6 +131,8 @@ class _Training:
             "number of processes": ours.world,
             **{name: value for name, value in asdict(plan).items() if name not in _FREE},
         }
+        if plan.schedule != "constant":
+            self.what["epochs"] = plan.epochs  # a falling rate depends at each step on how many there will be
         self.network = model.network.to(ours.device)
         if ours.world > 1 and ours.device.type == "cuda":
             for table in (self.network.items, self.network.users):
@@ -268,7 +271,7 @@ class _Training:
         return type(self.model)(self.model.settings, self.model.known, network)
 
     def _keep(self, metrics: dict[str, float]) -> None:
-        write_tensors(self.folder / "best.safetensors", self._candidate().arrays(), {"metrics": json.dumps(metrics)})
+        write_tensors(self.folder / _BEST, self._candidate().arrays(), {"metrics": json.dumps(metrics)})
 
     def _save(self) -> None:
         """The state after the step just done, in one file, so that all of it is of the same moment."""
@@ -332,9 +335,15 @@ class _Training:
 
     def result(self) -> Fitted:
         """The best of it."""
-        arrays, texts = read_tensors(self.folder / "best.safetensors")
-        best = self.model.from_arrays(self.model.settings, self.model.known, arrays)
-        return Fitted(best, self.reached, json.loads(texts["metrics"]))
+        path = self.folder / _BEST
+        try:
+            arrays, texts = read_tensors(path)
+            best = self.model.from_arrays(self.model.settings, self.model.known, arrays)
+            return Fitted(best, self.reached, json.loads(texts["metrics"]))
+        except (ModelError, KeyError, ValueError) as error:
+            raise ModelDamagedError(
+                f"{path}: not the best weights of this training ({error}); delete {_STATE} beside it to start anew"
+            ) from None
 
 
 def _tensors(arrays: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -89,6 +89,8 @@ class TrainingState:
             arrays, texts = read_tensors(path)
         except ModelNotFoundError:
             return None
+        except ModelDamagedError as error:
+            raise ModelDamagedError(f"{error}; delete it to train from the start") from None
         try:
             facts = json.loads(texts[_FACTS])
             known = {field.name for field in fields(Reached)}

@@ -17,6 +17,7 @@ from matinee.metrics.significance import compare
 from matinee.model import checkpoint
 from matinee.model.recommender import Known
 from matinee.model.table import find_model
+from matinee.schema.progress import Silent
 from matinee.train.evaluate import evaluate_split
 from matinee.version import open_version
 from small_version import small_version
@@ -112,6 +113,29 @@ def test_another_version_with_other_ids_is_refused(data: Path, tmp_path: Path) -
     other = small_version(tmp_path / "other", [(user, item, user * item) for user in range(5) for item in range(5)])
     with pytest.raises(ModelMismatchError, match="markov was trained on log"):
         matinee.evaluate("log/markov", version=other.folder, data_dir=data)
+
+
+class Listener(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def test_who_may_have_been_trained_on_the_targets_is_named(data: Path) -> None:
+    """The same ids, another split: what one version asks about, another's train may hold."""
+    here = open_version(next((data / "versions" / "log").iterdir()))
+    train(data / "models" / "log" / "other" / "markov-0000000c", here, "markov")
+    path = data / "models" / "log" / "other" / "markov-0000000c" / "checkpoint.json"
+    path.write_text(path.read_text().replace(here.sha256, "0" * 64).replace(here.id, "other"))
+    listener = Listener()
+    names = ["markov-0000000c", "popularity"]
+    matinee.evaluate(*(f"log/{name}" for name in names), version=here.folder, data_dir=data, progress=listener)
+    (line,) = listener.said
+    assert line.startswith("careful: markov was trained on log other, whose train may hold events")
 
 
 def test_what_is_not_there_is_named(data: Path) -> None:

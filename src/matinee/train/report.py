@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matinee.errors import ModelError, UsageError
+from matinee.schema.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matinee.metrics.significance import Comparison
+    from matinee.model.checkpoint import CheckpointFacts
     from matinee.schema.layout import Split
     from matinee.schema.progress import Progress
     from matinee.train.evaluation import Evaluation
@@ -120,6 +122,7 @@ def evaluate(
     opened = open_version(find_version_folder(wanted, data_dir, store=store, endpoint=endpoint, progress=progress))
     for one in facts:
         checkpoint.check_matches(one, opened.manifest.users, opened.manifest.items)
+    _warn_of_leaks(labels, facts, opened, progress or Silent())
     evaluations = [
         evaluate_split(
             checkpoint.load(folder)[0],
@@ -137,6 +140,18 @@ def evaluate(
     ]
     targets = folders if out is None else [Path(out) / folder.absolute().name for folder in folders]
     return Report(opened.name, opened.id, _written(labels, folders, evaluations, targets, opened))
+
+
+def _warn_of_leaks(
+    labels: Sequence[str], facts: Sequence[CheckpointFacts], version: Version, progress: Progress
+) -> None:
+    """Say which models may have been trained on the very events that they are asked about."""
+    for label, one in zip(labels, facts, strict=True):
+        if one.manifest_sha256 != version.sha256:
+            progress.say(
+                f"careful: {label} was trained on {one.dataset} {one.version}, whose train may hold events that "
+                f"{version.id} asks about; what is measured may be too good to be true"
+            )
 
 
 def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:

@@ -96,6 +96,7 @@ def test_raw_ids_in_ranked_raw_ids_out(exported: Callable[[str], Path], version:
         {"user": "14", "history": ["film 1", "film 2", "film 9"], "k": 4, "exclude_seen": False},
         {"user": "nobody we know", "history": ["a film we have not", "film 3"], "k": 3},
         {"user": None, "history": []},
+        {"user": "--14", "history": ["--3"]},
         {"user": 21, "history": ITEMS * 3, "k": 2},
         {"user": 28, "history": ["film 5"], "k": 1_000},
     ]
@@ -108,7 +109,7 @@ def test_raw_ids_in_ranked_raw_ids_out(exported: Callable[[str], Path], version:
     assert [answer["items"] for answer in listed] == [items for items, _ in expected]
     for answer, (_, scores) in zip(listed, expected, strict=True):
         np.testing.assert_allclose(answer["scores"], scores, atol=1e-5)
-    assert [len(answer["items"]) for answer in listed] == [4, 4, 3, 10, 0, 18]
+    assert [len(answer["items"]) for answer in listed] == [4, 4, 3, 10, 10, 0, 18]
     assert refused == [
         "field 'historie' is unknown; known are exclude_seen, history, k, user",
         "history is 'film 1', expected a list of ids",

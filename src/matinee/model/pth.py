@@ -92,7 +92,7 @@ def read_pth(path: Path) -> tuple[NeuralRecommender, CheckpointFacts]:
             raise ModelDamagedError(f"{sidecar(path)}: {entry.name} is no network, so there is no state dict of it")
         settings = record(settings_kind, told.facts.settings, "settings")
         known = Known(unpack(told.known_users), unpack(told.known_items))
-        model = kind.from_arrays(settings, known, _arrays(path))
+        model = kind.from_arrays(settings, known, _arrays(content))
     except (UsageError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise ModelDamagedError(f"{path}: not the weights that {sidecar(path).name} describes ({first})") from None
@@ -123,7 +123,7 @@ def _read(path: Path) -> bytes:
         raise ModelDamagedError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     """The tensors of a state dict, as float32.
 
     Raises:
@@ -132,7 +132,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old kinds of files; what matters is what comes out
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a damaged pickle can end in nearly any of them
         first = str(error).partition("\n")[0]
         raise ValueError(f"{type(error).__name__}: {first}") from None

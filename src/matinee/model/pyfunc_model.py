@@ -128,7 +128,7 @@ def _dense(ids: Mapping[Any, int], raw: Any) -> int:
         return 0
     found = ids.get(raw)
     if found is None:
-        other: Any = str(raw) if isinstance(raw, int) else int(raw) if raw.lstrip("-").isdecimal() else None
+        other: Any = str(raw) if isinstance(raw, int) else int(raw) if raw.removeprefix("-").isdecimal() else None
         found = ids.get(other)
     return found or 0
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from matinee.errors import ModelError, UsageError
 from matinee.model import checkpoint
 from matinee.model.agreement import Agreement, compare, random_histories
+from matinee.model.atomic import is_full
 from matinee.train.find import find_model_folder
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def write_onnx(model: Recommender, facts: CheckpointFacts, path: Path) -> Export
     from matinee.model.export_onnx import export_onnx  # noqa: PLC0415 - brings PyTorch's exporter, seconds
     from matinee.model.onnx_recommender import OnnxRecommender  # noqa: PLC0415 - brings ONNX Runtime
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path)
     export_onnx(model, facts, path)
     return _compared(model, OnnxRecommender(path.read_bytes()), path, "onnx", path.stat().st_size)
 
@@ -98,7 +99,7 @@ def write_onnx(model: Recommender, facts: CheckpointFacts, path: Path) -> Export
 def _to_pth(model: Recommender, facts: CheckpointFacts, path: Path) -> Exported:
     from matinee.model.pth import read_pth, write_pth  # noqa: PLC0415 - brings PyTorch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path)
     write_pth(model, facts, path)
     return _compared(model, read_pth(path)[0], path, "pth", path.stat().st_size)
 
@@ -110,9 +111,24 @@ def _from_pth(path: Path, out: str | Path | None) -> Exported:
         raise UsageError(f"{path}: --format safetensors makes a model of a .pth file, and this is a folder")
     folder = Path(out) if out else path.with_suffix("")
     model, facts = read_pth(path)
+    _make_room(folder / checkpoint.CHECKPOINT)
     checkpoint.save(folder, model, facts)
     size_bytes = sum((folder / name).stat().st_size for name in (checkpoint.WEIGHTS, checkpoint.CHECKPOINT))
     return _compared(model, checkpoint.load(folder)[0], folder, "safetensors", size_bytes)
+
+
+def _make_room(path: Path) -> None:
+    """See that `path` can be written to, or say why not."""
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder, expected a file to write; name one with --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise
+        raise UsageError(
+            f"{path.parent}: no folder can be made there ({error.strerror}); choose another --out"
+        ) from None
 
 
 def _compared(original: Recommender, exported: Recommender, path: Path, kind: Format, size_bytes: int) -> Exported:

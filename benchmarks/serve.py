@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -149,10 +149,11 @@ def asking_and_telling(rows: Sequence[Body]) -> Callable[[Connection, int], Any]
 
 
 @contextmanager
-def started(command: Sequence[str], port: int | None = None, **environment: str) -> Iterator[int]:
+def started(command: Sequence[str], port: int | None = None) -> Iterator[int]:
     """A program that prints its address, or one whose port is known and must answer; stopped in the end."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # MLflow calls uvicorn by its name
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=os.environ | environment, start_new_session=True, text=True
+        command, stdout=subprocess.PIPE, env=os.environ | {"PATH": path}, start_new_session=True, text=True
     )
     try:
         if port is None:
@@ -164,7 +165,8 @@ def started(command: Sequence[str], port: int | None = None, **environment: str)
             serve_peers.wait_for(port, process)
         yield port
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:

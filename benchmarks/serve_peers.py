@@ -1,10 +1,9 @@
 """What benchmarks/serve.py measures beside ours: an empty server, and the same ONNX file behind MLflow and LitServe.
 
     python benchmarks/serve_peers.py empty 9631
-    python benchmarks/serve_peers.py litserve 9632 MODEL_FOLDER
 
-The peers answer with the best 10 items of the same network for the same history and keep nothing: no histories, no
-counts, no events. LitServe batches up to 64 questions, as ours does; `pip install litserve` first.
+The peers answer for the same network and the same history and keep nothing: no histories, no counts, no events. MLflow
+answers with all that the graph gives, so with 24,000 scores too, as it does for everybody.
 """
 
 from __future__ import annotations
@@ -19,14 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Sequence
-
-    import numpy as np
+    from collections.abc import Callable, Iterator
 
 __all__ = ["behind", "wait_for"]
 
 _PORT = 9632
-_BATCH, _K = 64, 10
 
 
 @contextmanager
@@ -35,7 +31,7 @@ def behind(
 ) -> Iterator[tuple[int, str, Callable[[int, list[int]], dict[str, Any]]]]:
     """A peer that serves the ONNX file of `model`: its port, its path, and a question in its own words."""
     if peer == "litserve":
-        command = [sys.executable, __file__, "litserve", str(_PORT), str(model)]
+        command = [sys.executable, str(Path(__file__).parent / "serve_litserve.py"), str(_PORT), str(model)]
         with started(command, _PORT) as port:
             yield port, "/predict", lambda user, history: {"user": user, "history": history}
         return
@@ -91,39 +87,5 @@ def _empty(port: int) -> None:
     uvicorn.run(app, port=port, log_level="error", access_log=False, lifespan="off", loop="uvloop", http="httptools")
 
 
-def _litserve(port: int, folder: Path) -> None:
-    import litserve  # noqa: PLC0415 - installed by hand
-
-    from matinee.model.histories import Histories  # noqa: PLC0415 - as above
-    from matinee.model.onnx_recommender import open_onnx  # noqa: PLC0415 - as above
-
-    class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
-        def setup(self, device: str) -> None:
-            del device
-            self.model, _ = open_onnx(folder, threads=2)
-
-        def decode_request(self, request: dict[str, Any]) -> tuple[int, list[int]]:
-            return request["user"], request["history"]
-
-        def batch(self, inputs: Sequence[tuple[int, list[int]]]) -> Histories:
-            return Histories.of([user for user, _ in inputs], [history for _, history in inputs])
-
-        def predict(self, asked: Histories) -> np.ndarray:
-            return self.model.best(asked, _K)[0]
-
-        def unbatch(self, output: np.ndarray) -> list[list[int]]:
-            items: list[list[int]] = output.tolist()
-            return items
-
-        def encode_response(self, output: list[int]) -> dict[str, Any]:
-            return {"items": output}
-
-    api = Api(max_batch_size=_BATCH, batch_timeout=0.002)
-    litserve.LitServer(api, accelerator="cpu").run(port=port, log_level="error", generate_client_file=False)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "empty":
-        _empty(int(sys.argv[2]))
-    else:
-        _litserve(int(sys.argv[2]), Path(sys.argv[3]))
+    _empty(int(sys.argv[2]))

@@ -168,6 +168,8 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     """Raises ValueError where `content` is no graph with our inputs and outputs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Waiting threads sleep: spinning, they take the core of whoever asks next, and an answer costs twice as much.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _QUIET
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -12,7 +12,7 @@ import pytest
 
 import matinee
 from matinee.cli import main
-from matinee.errors import ModelMismatchError, ModelNotFoundError, UsageError, VersionNotFoundError
+from matinee.errors import ModelError, ModelMismatchError, ModelNotFoundError, UsageError, VersionNotFoundError
 from matinee.metrics.significance import compare
 from matinee.model import checkpoint
 from matinee.model.recommender import Known
@@ -109,6 +109,18 @@ def test_files_go_where_they_are_wanted(data: Path, tmp_path: Path) -> None:
         assert not [*one.folder.glob("evaluation-*")]
 
 
+def test_files_that_cannot_lie_there_are_refused_first(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(ModelError, match="no folder can be made there"):
+        matinee.evaluate("log/markov", out=tmp_path / "taken", data_dir=data)
+    folders = []
+    for parent, name in (("a", "markov"), ("b", "popularity")):
+        (folder,) = (data / "models" / "log").glob(f"*/{name}-*")
+        folders.append(shutil.copytree(folder, tmp_path / parent / "best"))
+    with pytest.raises(UsageError, match=r"o/best: the files of 2 models would go there; rename a folder"):
+        matinee.evaluate(*folders, out=tmp_path / "o", data_dir=data)
+
+
 def test_another_version_with_other_ids_is_refused(data: Path, tmp_path: Path) -> None:
     other = small_version(tmp_path / "other", [(user, item, user * item) for user in range(5) for item in range(5)])
     with pytest.raises(ModelMismatchError, match="markov was trained on log"):
@@ -147,7 +159,7 @@ def test_what_is_not_there_is_named(data: Path) -> None:
     with pytest.raises(UsageError, match="k is 0"):
         matinee.evaluate("log/markov", k=0, data_dir=data)
     shutil.rmtree(data / "versions")
-    with pytest.raises(VersionNotFoundError, match="no folder of that name"):
+    with pytest.raises(VersionNotFoundError, match=r"no folder of that name.*\(--version says which one"):
         matinee.evaluate("log/markov", data_dir=data)
 
 

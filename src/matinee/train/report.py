@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matinee.errors import ModelError, UsageError
+from matinee.errors import ModelError, UsageError, VersionNotFoundError
+from matinee.model.atomic import atomic, is_full, write_atomically
 from matinee.schema.progress import Silent
 
 if TYPE_CHECKING:
@@ -118,8 +119,13 @@ def evaluate(
     folders = [find_model_folder(one, data_dir, progress=progress) for one in (model, *models)]
     facts = [checkpoint.read_facts(folder) for folder in folders]
     labels = _labels(folders, [one.model for one in facts])
+    targets = _targets(folders, out)
     wanted = version if version is not None else f"{facts[0].dataset}@{facts[0].version}"
-    opened = open_version(find_version_folder(wanted, data_dir, store=store, endpoint=endpoint, progress=progress))
+    try:
+        found = find_version_folder(wanted, data_dir, store=store, endpoint=endpoint, progress=progress)
+    except VersionNotFoundError as error:
+        raise VersionNotFoundError(f"{error} (--version says which one to evaluate on)") from None
+    opened = open_version(found)
     for one in facts:
         checkpoint.check_matches(one, opened.manifest.users, opened.manifest.items)
     _warn_of_leaks(labels, facts, opened, progress or Silent())
@@ -138,7 +144,6 @@ def evaluate(
         )
         for folder in folders
     ]
-    targets = folders if out is None else [Path(out) / folder.absolute().name for folder in folders]
     return Report(opened.name, opened.id, _written(labels, folders, evaluations, targets, opened))
 
 
@@ -168,6 +173,23 @@ def _labels(folders: Sequence[Path], names: Sequence[str]) -> list[str]:
     return labels
 
 
+def _targets(folders: Sequence[Path], out: str | Path | None) -> list[Path]:
+    """Where the files of each model go; made now, as it would be a pity to find out afterwards that they cannot be."""
+    targets = [*folders] if out is None else [Path(out) / folder.absolute().name for folder in folders]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise UsageError(f"{target}: the files of {targets.count(target)} models would go there; rename a folder")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise ModelError(
+                f"{target}: no folder can be made there ({error.strerror}); choose another --out"
+            ) from None
+    return targets
+
+
 def _written(
     labels: Sequence[str],
     folders: Sequence[Path],
@@ -195,7 +217,6 @@ def _written(
 
 
 def _write(evaluated: Evaluated, compared: dict[str, Evaluation], target: Path, title: str) -> Evaluated:
-    from matinee.model.atomic import atomic, write_atomically  # noqa: PLC0415 - see evaluate
     from matinee.train.evaluation_files import write_ranks  # noqa: PLC0415 - see evaluate
     from matinee.train.evaluation_plot import evaluation_plot  # noqa: PLC0415 - see evaluate
 
@@ -206,7 +227,6 @@ def _write(evaluated: Evaluated, compared: dict[str, Evaluation], target: Path, 
     report, ranks, plot = (target / f"{stem}.{kind}" for kind in ("json", "parquet", "png"))
     files = [report, ranks]
     try:
-        target.mkdir(parents=True, exist_ok=True)
         with atomic(ranks) as beside:
             write_ranks(evaluation, beside)
         if evaluation.buckets:

@@ -114,3 +114,10 @@ def test_no_such_model_names_those_there_are(tmp_path: Path, word: str) -> None:
 def test_no_model_yet(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="which has none yet; run 'matinee train'"):
         find_model_folder("toy/sse-pt", tmp_path)
+
+
+@pytest.mark.parametrize("address", ["models:/", "models:/toy", "models:/toy@", "models:/toy/x", "models:/a/b/3"])
+def test_an_address_that_is_none_starts_no_stack(address: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected models:/NAME@ALIAS or models:/NAME/NUMBER"):
+        find_model_folder(address, tmp_path / "data")
+    assert not (tmp_path / "data").exists()

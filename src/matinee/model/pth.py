@@ -93,7 +93,7 @@ def read_pth(path: Path) -> tuple[NeuralRecommender, CheckpointFacts]:
         settings = record(settings_kind, told.facts.settings, "settings")
         known = Known(unpack(told.known_users), unpack(told.known_items))
         model = kind.from_arrays(settings, known, _arrays(content))
-    except (UsageError, ValueError, KeyError, RuntimeError) as error:
+    except (UsageError, ValueError, KeyError, TypeError, RuntimeError, MemoryError, OverflowError) as error:
         first = str(error).partition("\n")[0]
         raise ModelDamagedError(f"{path}: not the weights that {sidecar(path).name} describes ({first})") from None
     model.prior = told.facts.prior

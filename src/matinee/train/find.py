@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from matinee.schema.progress import Progress
 
-__all__ = ["MODELS_FOLDER", "REGISTRY_FOLDER", "find_model_folder", "find_version_folder"]
+__all__ = ["MODELS_FOLDER", "REGISTRY_FOLDER", "find_model_folder", "find_version_folder", "registry_address"]
 
 MODELS_FOLDER: Final = "models"
 REGISTRY_FOLDER: Final = "registry"  # in the data folder: what was fetched from MLflow
 _CHECKPOINT: Final = "checkpoint.json"
+_ADDRESS: Final = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 _SHORTEST_ID: Final = 4  # a shorter beginning of an id is more often a mistake
 
 
@@ -101,6 +102,18 @@ def find_model_folder(model: str | Path, data_dir: str | Path, *, progress: Prog
     )
 
 
+def registry_address(text: str) -> re.Match[str]:
+    """The parts of an address of MLflow's registry: `name`, and `alias` or `number`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{text}: expected models:/NAME@ALIAS or models:/NAME/NUMBER")
+    return found
+
+
 def _pull(
     version: str, root: Path, data_dir: Path, store: str | None, endpoint: str | None, progress: Progress | None
 ) -> Path:
@@ -119,6 +132,7 @@ def _pull(
 
 
 def _fetch(address: str, data_dir: Path, progress: Progress | None) -> Path:
+    registry_address(address)  # a mistake is told at once, not after the stack has started
     from matinee.stack import running  # noqa: PLC0415 - a folder needs no stack
     from matinee.train.registry import fetch  # noqa: PLC0415 - MLflow takes seconds to import
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import ModelDamagedError, ModelNotFoundError, UsageError
+from matinee.errors import ModelDamagedError, ModelNotFoundError
 from matinee.model.pyfunc import PYTHON_MODEL, artifacts, requirements
+from matinee.train.find import registry_address
 from matinee.train.mlflow_client import MlflowException, connected, quiet
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = ["CHAMPION", "CHECKPOINT_PLACE", "PYFUNC_PLACE", "Registered", "fetch"
 CHAMPION: Final = "champion"
 CHECKPOINT_PLACE: Final = "checkpoint"  # among a run's artifacts: the model's folder
 PYFUNC_PLACE: Final = "model"  # the same for MLflow, which serves it to raw ids
-_ADDRESS: Final = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
 _FILES_TAG: Final = "matinee.files"
 _VERSION_TAG: Final = "matinee.trained_on"
 _METRIC_TAG: Final = "matinee.metric"
@@ -128,9 +127,7 @@ def fetch(tracking_uri: str, address: str, into: Path) -> Path:
         ModelDamagedError: what came is not what was registered.
         TrackingError: the server does not answer, or refuses.
     """
-    wanted = _ADDRESS.fullmatch(address)
-    if wanted is None:
-        raise UsageError(f"{address}: expected models:/NAME@ALIAS or models:/NAME/NUMBER")
+    wanted = registry_address(address)
     with connected(tracking_uri) as client:
         try:
             version = (

@@ -242,6 +242,15 @@ def test_no_certificate_no_training(tmp_path: Path, walks: list[tuple[int, int, 
         train(version, tmp_path, "markov")
 
 
+def test_a_version_split_at_random_is_refused_before_anything_is_made(
+    tmp_path: Path, walks: list[tuple[int, int, int]]
+) -> None:
+    version = small_version(tmp_path / "v", walks, split="random")
+    with pytest.raises(UsageError, match="split at random, so that nobody has a history"):
+        train(version, tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
 def test_leaks_are_said(tmp_path: Path, walks: list[tuple[int, int, int]]) -> None:
     version = small_version(tmp_path / "v", walks, split="leave-one-out")
     listener = Listener()

@@ -269,6 +269,11 @@ def _services(data_dir: Path, progress: Progress) -> Iterator[Stack]:
 
 def _check(version: Version, progress: Progress) -> None:
     """Refuse what cannot be trained on, and say what should be known of it."""
+    if version.certificate.split == "random":
+        raise UsageError(
+            f"{version.folder}: split at random, so that nobody has a history and nothing tells which model is good; "
+            "train on a version with --split time, ratio or leave-one-out"
+        )
     if not version.certificate.eval.rows:
         raise UsageError(
             f"{version.folder}: its split eval has no events, so nothing tells which model is good; transform with "

@@ -181,6 +181,8 @@ def test_events_that_contradict_the_sequences_are_noticed(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("values", "told"),
     [
+        ({"split": "validation"}, "split = 'validation': expected one of train, eval, test"),
+        ({"protocol": "leave_one_out"}, "protocol = 'leave_one_out': expected one of time, leave-one-out"),
         ({"negatives": 100}, "leave-one-out"),
         ({"negatives": -1, "protocol": "leave-one-out"}, "negatives is -1, expected 0 or more"),
         ({"users": 0}, "users is 0, expected 1 or more"),

@@ -6,16 +6,18 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import numpy as np
 
 from matinee.errors import ModelDamagedError, UsageError
 from matinee.model.counts import LiveCounts, blend_cold
+from matinee.model.ranges import among
+from matinee.schema.layout import SPLITS
 from matinee.schema.progress import Progress, Silent
 from matinee.train.draws import Negatives
 from matinee.train.past import Past
-from matinee.train.targets import last_targets, sample_users, targets_in_time
+from matinee.train.targets import Protocol, last_targets, sample_users, targets_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from matinee.model.recommender import Prior, Recommender
     from matinee.schema.layout import Split
-    from matinee.train.targets import Asked, Protocol, Scene
+    from matinee.train.targets import Asked, Scene
     from matinee.version import Version
 
 __all__ = ["Ranked", "Ranking", "rank_split"]
@@ -59,6 +61,8 @@ class Ranking:
 
     def __post_init__(self) -> None:
         """Raise UsageError where the parts do not fit."""
+        among("split", self.split, SPLITS)
+        among("protocol", self.protocol, get_args(Protocol))
         if self.negatives and self.protocol == "time":
             raise UsageError("negatives belong to the protocol leave-one-out; the protocol time ranks the catalogue")
         for name in ("negatives", "users", "limit"):

@@ -87,10 +87,10 @@ def test_what_is_not_there_is_said(folder: Path, tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_to_is_said(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(UsageError, match=r"taken: no folder can be made there"):
+    with pytest.raises(ModelError, match=r"taken: no folder can be made there"):
         matinee.export(folder, format="pth", out=tmp_path / "taken" / "weights.pth")
     with pytest.raises(UsageError, match="a folder, expected a file to write"):
         matinee.export(folder, format="pth", out=tmp_path)
     matinee.export(folder, format="pth", out=tmp_path / "weights.pth")
-    with pytest.raises(UsageError, match=r"taken: no folder can be made there"):
+    with pytest.raises(ModelError, match=r"taken: no folder can be made there"):
         matinee.export(tmp_path / "weights.pth", format="safetensors", out=tmp_path / "taken")

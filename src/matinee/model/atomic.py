@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.errors import DiskFullError
+from matinee.errors import DiskFullError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["atomic", "is_full", "write_atomically"]
+__all__ = ["atomic", "is_full", "make_folder", "write_atomically"]
 
 
 @contextmanager
@@ -53,6 +53,21 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with atomic(path) as beside:
         beside.write_bytes(content)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for a model's files, and those above it, where they are missing.
+
+    Raises:
+        DiskFullError: no space left.
+        ModelError: none can be made there, as where a file has that name.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise DiskFullError(f"{folder}: no space left for it; make room and run again") from None
+        raise ModelError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
 
 
 def is_full(error: OSError) -> bool:

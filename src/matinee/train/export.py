@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from matinee.errors import ModelError, UsageError
 from matinee.model import checkpoint
 from matinee.model.agreement import Agreement, compare, random_histories
-from matinee.model.atomic import is_full
+from matinee.model.atomic import make_folder
 from matinee.train.find import find_model_folder
 
 if TYPE_CHECKING:
@@ -121,14 +121,7 @@ def _make_room(path: Path) -> None:
     """See that `path` can be written to, or say why not."""
     if path.is_dir():
         raise UsageError(f"{path}: a folder, expected a file to write; name one with --out")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if is_full(error):
-            raise
-        raise UsageError(
-            f"{path.parent}: no folder can be made there ({error.strerror}); choose another --out"
-        ) from None
+    make_folder(path.parent)
 
 
 def _compared(original: Recommender, exported: Recommender, path: Path, kind: Format, size_bytes: int) -> Exported:

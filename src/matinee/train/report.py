@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matinee.errors import ModelError, UsageError, VersionNotFoundError
-from matinee.model.atomic import atomic, is_full, write_atomically
+from matinee.model.atomic import atomic, make_folder, write_atomically
 from matinee.schema.progress import Silent
 
 if TYPE_CHECKING:
@@ -179,14 +179,7 @@ def _targets(folders: Sequence[Path], out: str | Path | None) -> list[Path]:
     for target in targets:
         if targets.count(target) > 1:
             raise UsageError(f"{target}: the files of {targets.count(target)} models would go there; rename a folder")
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            if is_full(error):
-                raise
-            raise ModelError(
-                f"{target}: no folder can be made there ({error.strerror}); choose another --out"
-            ) from None
+        make_folder(target)
     return targets
 
 

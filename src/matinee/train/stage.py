@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.errors import DatabaseError, ModelConflictError, ModelError, ServiceError, TrackingError, UsageError
-from matinee.model.atomic import is_full
+from matinee.errors import DatabaseError, ModelConflictError, ServiceError, TrackingError, UsageError
+from matinee.model.atomic import make_folder
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -289,12 +289,7 @@ def _check(version: Version, progress: Progress) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Make the folder, and keep other trainings out of it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if is_full(error):
-            raise
-        raise ModelError(f"{folder}: no folder can be made there ({error.strerror}); choose another --out") from None
+    make_folder(folder)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:

@@ -41,15 +41,15 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml $(LOCK) | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,cloud,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,cloud,dev]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,cloud,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,cloud,dev,bench]'
 	touch $@
 
 $(OPENSTACK)/.installed: $(OPENSTACK_LOCK)

@@ -1,0 +1,154 @@
+"""What happened to each event, written down as it happens: from here a killed replay goes on, and its report is made.
+
+Two files an arm, of records of one size: a question is in `<arm>.asked` before its event is told, an acknowledged
+event in `<arm>.told` after. A process that is killed leaves at most half a record at the end, which is cut off. Kept
+by the kernel, not synced: they outlive the process, not the machine; a teller's numbers make telling again harmless.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["OUTCOMES", "Asked", "Journal", "Told", "asked_records", "told_records"]
+
+# Of a question; the first is the only one that has a rank and a list.
+OUTCOMES: Final = ("answered", "time limit", "connection lost", "refused (429)", "refused (503)", "other error")
+MISSED: Final = -1  # rank of a target that the server does not know
+
+
+class Asked(NamedTuple):
+    """A question and what came of it.
+
+    Attributes:
+        event: its place in the stream, from 0.
+        outcome: place in OUTCOMES.
+        status: of HTTP; 0 where there was no answer.
+        model: place in the arm's list of models that have answered.
+        session: how often the replay had been started before.
+        rank: of the target, 1 the best; MISSED where the item is unknown to the server, 0 without an answer.
+        due_us, sent_us, done_us: Unix microseconds on one steady clock: when the question was meant to be sent, when
+            it was, and when it was answered or given up. Latency is done - due.
+        bytes_out, bytes_in: on the connection, heads included.
+        items: (k,) dense ids of the list, the best first; 0 where it is shorter, or the item has none.
+    """
+
+    event: int
+    outcome: int
+    status: int
+    model: int
+    session: int
+    rank: int
+    due_us: int
+    sent_us: int
+    done_us: int
+    bytes_out: int
+    bytes_in: int
+    items: tuple[int, ...]
+
+
+class Told(NamedTuple):
+    """An event that was acknowledged.
+
+    Attributes:
+        event: its place in the stream, from 0.
+        known: 1 where it had been told before (its first acknowledgement was lost), else 0.
+        attempts: how often it was told, 1 or more, in this session.
+        session: as above.
+        due_us, sent_us, done_us: as above; due is when its question was done with, sent the first attempt.
+        bytes_out, bytes_in: of all attempts.
+    """
+
+    event: int
+    known: int
+    attempts: int
+    session: int
+    due_us: int
+    sent_us: int
+    done_us: int
+    bytes_out: int
+    bytes_in: int
+
+
+_ASKED: Final = "<IBHHHxiqqqII"  # x: so that NumPy's and struct's layouts can be compared by size
+_TOLD: Final = "<IBHHqqqII"
+
+
+def _asked_type(k: int) -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("event", "<u4"), ("outcome", "u1"), ("status", "<u2"), ("model", "<u2"), ("session", "<u2"), ("_", "u1"),
+            ("rank", "<i4"), ("due_us", "<i8"), ("sent_us", "<i8"), ("done_us", "<i8"), ("bytes_out", "<u4"),
+            ("bytes_in", "<u4"), ("items", "<i4", (k,)),
+        ]
+    )  # fmt: skip
+
+
+_TOLD_TYPE: Final = np.dtype(
+    [
+        ("event", "<u4"), ("known", "u1"), ("attempts", "<u2"), ("session", "<u2"), ("due_us", "<i8"),
+        ("sent_us", "<i8"), ("done_us", "<i8"), ("bytes_out", "<u4"), ("bytes_in", "<u4"),
+    ]
+)  # fmt: skip
+
+
+class Journal:
+    """The two files of one arm, open for appending; the end of a record that was cut off by a kill is removed first.
+
+    Args:
+        folder: of the replay.
+        arm: whose.
+        k: length of a list.
+    """
+
+    def __init__(self, folder: Path, arm: str, k: int) -> None:
+        self._ask = struct.Struct(f"{_ASKED}{k}i")
+        self._tell = struct.Struct(_TOLD)
+        self._asked = _open(folder / f"{arm}.asked", self._ask.size)
+        self._told = _open(folder / f"{arm}.told", self._tell.size)
+
+    def asked(self, entry: Asked) -> None:
+        """Write it down; to be called before the event is told."""
+        os.write(self._asked, self._ask.pack(*entry[:-1], *entry.items))
+
+    def told(self, entry: Told) -> None:
+        """Write it down; to be called once the event was acknowledged."""
+        os.write(self._told, self._tell.pack(*entry))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        os.close(self._asked)
+        os.close(self._told)
+
+
+def asked_records(folder: Path, arm: str, k: int) -> NDArray[Any]:
+    """All whole records of questions, as they were written: a structured array with the fields of `Asked`."""
+    return _read(folder / f"{arm}.asked", _asked_type(k))
+
+
+def told_records(folder: Path, arm: str) -> NDArray[Any]:
+    """All whole records of acknowledged events: a structured array with the fields of `Told`."""
+    return _read(folder / f"{arm}.told", _TOLD_TYPE)
+
+
+def _open(path: Path, size: int) -> int:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    whole = os.fstat(handle).st_size // size * size
+    os.ftruncate(handle, whole)
+    return handle
+
+
+def _read(path: Path, kind: np.dtype[np.void]) -> NDArray[Any]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    return np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)

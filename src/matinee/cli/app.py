@@ -1,7 +1,8 @@
 """The table of commands: name, where its function lies, one line, examples; nothing here imports a command's module.
 
 Cyclopts imports a command's file when the command is called or its own help is asked for, so `matinee --help` costs
-Cyclopts, rich and this file.
+Cyclopts, rich and this file. A command with commands of its own (`replay`, `replay compare`) is the exception: its file,
+which is as light, is imported at once, since Cyclopts has no other way to hang a command below it.
 """
 
 from __future__ import annotations
@@ -376,7 +377,9 @@ def build_app() -> App:
     parents = {"": app}
     for place, command in enumerate(COMMANDS):
         group, _, name = command.words.rpartition(" ")
-        if group not in parents:
+        if group not in parents and group in app:
+            parents[group] = app[group]  # a command itself, further up in the table
+        elif group not in parents:
             parents[group] = App(name=group, help=GROUPS[group], help_epilogue="", version_flags=[], sort_key=place)
             app.command(parents[group])
         parents[group].command(

@@ -1,8 +1,8 @@
 """The table of commands: name, where its function lies, one line, examples; nothing here imports a command's module.
 
 Cyclopts imports a command's file when the command is called or its own help is asked for, so `matinee --help` costs
-Cyclopts, rich and this file. A command with commands of its own (`replay`, `replay compare`) is the exception: its file,
-which is as light, is imported at once, since Cyclopts has no other way to hang a command below it.
+Cyclopts, rich and this file. The exception is a command with commands of its own (`replay`, `replay compare`): its
+file, which is as light, is imported at once, since Cyclopts has no other way to hang a command below it.
 """
 
 from __future__ import annotations
@@ -186,6 +186,13 @@ COMMANDS = (
         "Let a running server go on with another model, without a refused request.",
         ("matinee promote ml-100k/sasrec", "matinee promote models:/ml-100k-sse-pt@champion --port 8642"),
         "promote",
+    ),
+    Command(
+        "monitor",
+        "matinee.cli.monitor:monitor",
+        "Show what goes in and out of each network interface, and how busy the machine is.",
+        ("matinee monitor", "matinee monitor lo eth0 --every-s 0.5", "matinee monitor --once --json"),
+        "monitor",
     ),
     Command(
         "versions list",

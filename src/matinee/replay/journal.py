@@ -39,6 +39,7 @@ class Asked(NamedTuple):
             it was, and when it was answered or given up. Latency is done - due.
         bytes_out, bytes_in: on the connection, heads included.
         items: (k,) dense ids of the list, the best first; 0 where it is shorter, or the item has none.
+        late: 1 where this process noticed too late that the question was due (see `replay.run.LATE_US`), else 0.
     """
 
     event: int
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
     bytes_out: int
     bytes_in: int
     items: tuple[int, ...]
+    late: int = 0
 
 
 class Told(NamedTuple):
@@ -78,16 +80,16 @@ class Told(NamedTuple):
     bytes_in: int
 
 
-_ASKED: Final = "<IBHHHxiqqqII"  # x: so that NumPy's and struct's layouts can be compared by size
+_ASKED: Final = "<IBHHHiqqqII{k}iB"
 _TOLD: Final = "<IBHHqqqII"
 
 
 def _asked_type(k: int) -> np.dtype[np.void]:
     return np.dtype(
         [
-            ("event", "<u4"), ("outcome", "u1"), ("status", "<u2"), ("model", "<u2"), ("session", "<u2"), ("_", "u1"),
+            ("event", "<u4"), ("outcome", "u1"), ("status", "<u2"), ("model", "<u2"), ("session", "<u2"),
             ("rank", "<i4"), ("due_us", "<i8"), ("sent_us", "<i8"), ("done_us", "<i8"), ("bytes_out", "<u4"),
-            ("bytes_in", "<u4"), ("items", "<i4", (k,)),
+            ("bytes_in", "<u4"), ("items", "<i4", (k,)), ("late", "u1"),
         ]
     )  # fmt: skip
 
@@ -110,14 +112,14 @@ class Journal:
     """
 
     def __init__(self, folder: Path, arm: str, k: int) -> None:
-        self._ask = struct.Struct(f"{_ASKED}{k}i")
+        self._ask = struct.Struct(_ASKED.format(k=k))
         self._tell = struct.Struct(_TOLD)
         self._asked = _open(folder / f"{arm}.asked", self._ask.size)
         self._told = _open(folder / f"{arm}.told", self._tell.size)
 
     def asked(self, entry: Asked) -> None:
         """Write it down; to be called before the event is told."""
-        os.write(self._asked, self._ask.pack(*entry[:-1], *entry.items))
+        os.write(self._asked, self._ask.pack(*entry[:-2], *entry.items, entry.late))
 
     def told(self, entry: Told) -> None:
         """Write it down; to be called once the event was acknowledged."""

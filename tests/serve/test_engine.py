@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from matinee.model.histories import Histories
+from matinee.model.opening import open_model
 from matinee.serve.engine import Engine, Questions
-from matinee.serve.models import open_model
 from matinee.serve.people import People
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_a_row_alone_scores_as_it_does_among_others(models: dict[str, Path], version: Version) -> None:
-    model, _ = open_model(models["sse-pt"])
+    model, _ = open_model(models["sse-pt"], engine="onnx")
     chance = random.Random(1)
     rows = [[chance.randint(0, version.items) for _ in range(chance.randint(0, 30))] for _ in range(300)]
     users = [chance.randint(0, version.users + 3) for _ in rows]
@@ -33,7 +33,7 @@ def test_a_row_alone_scores_as_it_does_among_others(models: dict[str, Path], ver
 
 @pytest.mark.parametrize("name", ["sse-pt", "markov", "plain"])
 def test_answers_do_not_depend_on_what_was_asked_before(name: str, models: dict[str, Path], version: Version) -> None:
-    model, _ = open_model(models[name])
+    model, _ = open_model(models[name], engine="onnx")
     people = People(version, ["train"])
     chance = random.Random(2)
     used, fresh = (Engine(model, name, version, ["train"]) for _ in range(2))

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from matinee.serve.models import open_model
+from matinee.model.opening import open_model
 from matinee.train.evaluate import evaluate_split
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.xdist_group("postgres")
 def test_every_rank_is_the_evaluations(
     name: str, workers: int, split: str, models: dict[str, Path], version: Version, start: Starter
 ) -> None:
-    model, _ = open_model(models[name])
+    model, _ = open_model(models[name], engine="onnx")
     evaluated = evaluate_split(model, version, split=split)  # type: ignore[arg-type]
     server = start(models[name], workers=workers, past={"eval": "train", "test": "eval"}[split])
     ranks, lists = _replay(server, evaluated, version)

@@ -16,6 +16,7 @@ from matinee.errors import ModelError, ModelMismatchError, ModelNotFoundError, U
 from matinee.metrics.significance import compare
 from matinee.model import checkpoint
 from matinee.model.recommender import Known
+from matinee.model.sasrec import SASRec, SASRecSettings
 from matinee.model.table import find_model
 from matinee.schema.progress import Silent
 from matinee.train.evaluate import evaluate_split
@@ -25,6 +26,7 @@ from small_version import small_version
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matinee.model.recommender import Recommender
     from matinee.version import Version
 
 
@@ -53,7 +55,14 @@ def data(made: Path, tmp_path: Path) -> Path:
 
 def train(folder: Path, version: Version, name: str) -> None:
     kind, settings = find_model(name).load()
-    model = kind.fit(settings(), version.sequences("train"), Known(version.known_users, version.known_items))
+    save(
+        folder,
+        kind.fit(settings(), version.sequences("train"), Known(version.known_users, version.known_items)),
+        version,
+    )
+
+
+def save(folder: Path, model: Recommender, version: Version) -> None:
     facts = checkpoint.CheckpointFacts.of(
         model,
         dataset=version.name,
@@ -148,6 +157,29 @@ def test_who_may_have_been_trained_on_the_targets_is_named(data: Path) -> None:
     matinee.evaluate(*(f"log/{name}" for name in names), version=here.folder, data_dir=data, progress=listener)
     (line,) = listener.said
     assert line.startswith("careful: markov was trained on log other, whose train may hold events")
+
+
+def test_a_network_without_an_export_is_scored_by_pytorch_and_a_line_says_so(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = open_version(next((data / "versions" / "log").iterdir()))
+    folder = data / "models" / "log" / version.id / "sasrec-0000000f"
+    settings = SASRecSettings(maxlen=5, item_dim=4, blocks=1)
+    save(folder, SASRec.initial(settings, Known(version.known_users, version.known_items)), version)
+    listener = Listener()
+    found, chosen = (
+        matinee.evaluate("log/sasrec", "log/markov", engine=engine, data_dir=data, progress=listener)  # type: ignore[arg-type]
+        for engine in ("auto", "torch")
+    )
+    assert [one.as_json()["engine"] for one in found.models] == ["torch", "numpy"]
+    assert found.models[0].evaluation.ranks.tolist() == chosen.models[0].evaluation.ranks.tolist()
+    (line,) = listener.said
+    assert line.startswith(f"{folder}: no model.onnx; run 'matinee export {folder}'; until then PyTorch scores")
+    with pytest.raises(ModelNotFoundError, match=r"no model\.onnx; run 'matinee export"):
+        matinee.evaluate("log/sasrec", engine="onnx", data_dir=data)
+    assert main(["evaluate", "log/sasrec", "log/markov", "--engine", "torch", "--data-dir", str(data)]) == 0
+    expected = "PyTorch's, which differ from the server's in the last bits (sasrec); counted, as the server's (markov)."
+    assert f"\nScores are {expected}\n" in capsys.readouterr().out
 
 
 def test_what_is_not_there_is_named(data: Path) -> None:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "print_report"]
 
+_ENGINES = {
+    "onnx": "ONNX Runtime's, as the server's",
+    "torch": "PyTorch's, which differ from the server's in the last bits",
+    "numpy": "counted, as the server's",
+}
+
 
 def evaluate(
     model: str,
@@ -27,6 +33,7 @@ def evaluate(
     k: Annotated[int, Parameter(name="--k")] = 10,
     include_seen: Flag = False,
     seed: int = 0,
+    engine: Literal["auto", "onnx", "torch"] = "auto",
     out: Path | None = None,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
@@ -44,6 +51,8 @@ def evaluate(
         k: Length of a list of recommendations.
         include_seen: Leave the items of a history in the ranking.
         seed: Of draws.
+        engine: What computes a network's scores: onnx asks model.onnx as the server does, torch the checkpoint, auto
+            model.onnx where there is one.
         out: A folder for the files, one folder a model in it; by default each model's own.
         place: Where a version is pulled from that is not here.
         output: How to tell.
@@ -61,6 +70,7 @@ def evaluate(
         k=k,
         include_seen=include_seen,
         seed=seed,
+        engine=engine,
         out=out,
         progress=output.progress(),
         **place.settled(),
@@ -114,7 +124,16 @@ def _print_metrics(report: "Report", output: Output) -> None:
             f"In brackets 95% intervals. Popularity: events in train of what is recommended; of the targets it is "
             f"{first.popularity_taken:,.1f}."
         )
+    output.line(f"Scores are {_engines(report)}.")
     output.line()
+
+
+def _engines(report: "Report") -> str:
+    """Who computed whose scores, for people."""
+    models: dict[str, list[str]] = {}
+    for evaluated in report.models:
+        models.setdefault(_ENGINES[evaluated.evaluation.engine], []).append(evaluated.label)
+    return "; ".join(f"{engine} ({', '.join(labels)})" for engine, labels in models.items())
 
 
 def _print_parts(report: "Report", output: Output) -> None:

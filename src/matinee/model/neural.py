@@ -30,6 +30,7 @@ class NeuralRecommender(Recommender):
     `settings.stranger` names (see `PersonalizedTransformer.stand_in`).
     """
 
+    engine = "torch"
     network_type: ClassVar[type[PersonalizedTransformer]]
 
     def __init__(

@@ -59,10 +59,11 @@ class OnnxRecommender(Recommender):
         threads: that share one question's work; 0 lets ONNX Runtime choose.
 
     Attributes:
+        name: of the network that it was exported from.
         weights_sha256: of the checkpoint that it was exported from.
     """
 
-    name = "onnx"
+    engine = "onnx"
 
     def __init__(self, content: bytes, *, threads: int = 1) -> None:
         self._content = content
@@ -70,10 +71,17 @@ class OnnxRecommender(Recommender):
         self._alone = onnxruntime.RunOptions()
         self._alone.only_execute_path_to_fetches = True  # whoever wants scores does not wait for a ranking
         texts = self._session.get_modelmeta().custom_metadata_map
+        self.name = texts["matinee.model"]
         self.weights_sha256: str = texts["matinee.weights_sha256"]
         known = Known(unpack(texts["matinee.known_users"]), unpack(texts["matinee.known_items"]))
         super().__init__(OnnxSettings(maxlen=int(texts["matinee.maxlen"]), threads=threads), known)
         _check_shape(self._session, known.items.size)
+
+    @property
+    def history_limit(self) -> int:
+        """How many events of a history the model looks at, from its end."""
+        limit: int = self.settings.maxlen
+        return limit
 
     def scores(self, asked: Histories) -> NDArray[np.float32]:
         """(n, known.items.size); see `Recommender.scores`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from matinee.model.histories import Histories
 
-__all__ = ["CountedRecommender", "Known", "Prior", "Recommender", "TrainingData", "exactly"]
+__all__ = ["CountedRecommender", "Engine", "Known", "Prior", "Recommender", "TrainingData", "exactly"]
+
+Engine = Literal["numpy", "torch", "onnx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,14 @@ class Recommender(ABC):
 
     Attributes:
         name: as in `matinee train --model NAME`.
+        engine: what computes the scores: 'numpy', 'torch' or 'onnx'.
         settings: the model's own frozen dataclass.
         known: what training has seen; every other id is cold, here and in the scores.
         prior: chosen on validation, applied by whoever keeps the counts.
     """
 
-    name: ClassVar[str]
+    name: str
+    engine: ClassVar[Engine] = "numpy"
 
     def __init__(self, settings: Any, known: Known, prior: Prior | None = None) -> None:
         self.settings = settings

@@ -1,36 +1,23 @@
-"""The model that a server answers with: opened from its folder without PyTorch, and kept where nobody changes it."""
+"""The model that a server answers with: what it is called, and where it is kept so that nobody changes it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.errors import DiskFullError, ModelDamagedError, UsageError
+from matinee.errors import DiskFullError
 from matinee.model.atomic import is_full
-from matinee.model.checkpoint import CHECKPOINT, ONNX, WEIGHTS, CheckpointFacts, load, read_facts
-from matinee.model.table import find_model
+from matinee.model.checkpoint import CHECKPOINT, ONNX, WEIGHTS
+from matinee.model.opening import is_network
 
 if TYPE_CHECKING:
-    from matinee.model.recommender import Recommender
+    from pathlib import Path
 
-__all__ = ["keep", "open_model", "title"]
+    from matinee.model.checkpoint import CheckpointFacts
 
-
-def open_model(folder: Path, *, threads: int = 1) -> tuple[Recommender, CheckpointFacts]:
-    """The model in `folder`: a network from its ONNX file, a counted one from its arrays.
-
-    Raises:
-        ModelNotFoundError, ModelDamagedError, ModelMismatchError: it is not there, or not what it should be.
-    """
-    facts = read_facts(folder)
-    if not _is_network(facts, folder):
-        return load(folder)
-    from matinee.model.onnx_recommender import open_onnx  # noqa: PLC0415 - a counted model needs no ONNX Runtime
-
-    return open_onnx(folder, threads=threads)
+__all__ = ["keep", "title"]
 
 
 def title(facts: CheckpointFacts) -> str:
@@ -47,7 +34,7 @@ def keep(folder: Path, facts: CheckpointFacts, shelf: Path) -> Path:
     kept = shelf / facts.weights_sha256
     try:
         kept.mkdir(parents=True, exist_ok=True)
-        for name in (ONNX, WEIGHTS) if _is_network(facts, folder) else (WEIGHTS,):
+        for name in (ONNX, WEIGHTS) if is_network(facts, folder) else (WEIGHTS,):
             if (folder / name).is_file():
                 _link(folder / name, kept / name)
         _link(folder / CHECKPOINT, kept / CHECKPOINT)
@@ -56,13 +43,6 @@ def keep(folder: Path, facts: CheckpointFacts, shelf: Path) -> Path:
             raise DiskFullError(f"{kept}: no space left for a copy of the model; make room and run again") from None
         raise
     return kept
-
-
-def _is_network(facts: CheckpointFacts, folder: Path) -> bool:
-    try:
-        return find_model(facts.model).neural
-    except UsageError as error:
-        raise ModelDamagedError(f"{Path(folder) / CHECKPOINT}: {error}") from None
 
 
 def _link(source: Path, target: Path) -> None:

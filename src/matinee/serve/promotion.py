@@ -58,12 +58,13 @@ def promote(
         ServiceError: the workers did not change over in time; they go on with the old model, or the new one.
     """
     from matinee.model.checkpoint import check_matches  # noqa: PLC0415 - `import matinee` must stay light
+    from matinee.model.opening import open_model  # noqa: PLC0415 - as above
     from matinee.serve.board import Wanted  # noqa: PLC0415 - as above
-    from matinee.serve.models import keep, open_model, title  # noqa: PLC0415 - as above
+    from matinee.serve.models import keep, title  # noqa: PLC0415 - as above
 
     board, server = _find(Path(data_dir).expanduser().absolute(), port)
     folder = Path(model)
-    _, facts = open_model(folder)
+    _, facts = open_model(folder, engine="onnx")
     check_matches(facts, server.users, server.items)
     before = board.wanted()
     number, old = (0, "") if before is None else (before.number, before.title)

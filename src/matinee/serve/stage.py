@@ -127,16 +127,17 @@ def serve_in(
     """`serve` with a Postgres that runs already."""
     from matinee.database import migrate  # noqa: PLC0415 - see serve
     from matinee.model.checkpoint import check_matches  # noqa: PLC0415 - see serve
+    from matinee.model.opening import open_model  # noqa: PLC0415 - see serve
     from matinee.processes import birth_of  # noqa: PLC0415 - see serve
     from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
     from matinee.serve.board import Board, ServerFacts, Wanted  # noqa: PLC0415 - see serve
-    from matinee.serve.models import keep, open_model, title  # noqa: PLC0415 - see serve
+    from matinee.serve.models import keep, title  # noqa: PLC0415 - see serve
     from matinee.serve.processes import run  # noqa: PLC0415 - see serve
     from matinee.serve.serving import Serving  # noqa: PLC0415 - see serve
 
     limits = {"workers": workers, "max_batch": max_batch, "max_queue": max_queue, "max_body_bytes": max_body_bytes}
     _check(limits, past, rehearsal)
-    _, facts = open_model(model)  # whatever is wrong with it is said before anything starts
+    _, facts = open_model(model, engine="onnx")  # whatever is wrong with it is said before anything starts
     opened = _version_of(facts, version, data_dir)
     check_matches(facts, opened.manifest.users, opened.manifest.items)
     migrate(database_url)

@@ -17,11 +17,12 @@ from matinee.database.told import Told
 from matinee.errors import MatineeError
 from matinee.model.checkpoint import check_matches
 from matinee.model.histories import Histories
+from matinee.model.opening import open_model
 from matinee.serve.batches import Batches
 from matinee.serve.board import Board
 from matinee.serve.engine import Engine, Questions
 from matinee.serve.ledger import Ledger
-from matinee.serve.models import open_model, title
+from matinee.serve.models import title
 from matinee.serve.people import People
 from matinee.serve.position import Position
 from matinee.serve.refusals import WrongShapeError
@@ -184,7 +185,7 @@ class Worker:
 
     def _load(self, wanted: Wanted) -> Engine:
         """An engine that has counted everything up to now; takes as long as it takes, in a thread of its own."""
-        model, facts = open_model(Path(wanted.folder), threads=self._serving.threads)
+        model, facts = open_model(Path(wanted.folder), engine="onnx", threads=self._serving.threads)
         check_matches(facts, self._version.manifest.users, self._version.manifest.items)
         engine = Engine(model, title(facts), self._version, self._serving.past)
         engine.catch_up(self._people.told, len(self._people.told))

@@ -60,6 +60,7 @@ def evaluate_split(
     popularity = np.bincount(version.sequences("train").items, minlength=version.items + 1)
     return Evaluation(
         model=model.name,
+        engine=model.engine,
         version=version.id,
         ranking=ranking,
         prior=model.prior,

@@ -16,7 +16,7 @@ from matinee.metrics.significance import interval
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from matinee.model.recommender import Prior
+    from matinee.model.recommender import Engine, Prior
     from matinee.train.ranks import Ranking
 
 __all__ = ["Bucket", "Evaluation", "Segment", "day"]
@@ -66,6 +66,7 @@ class Evaluation:
 
     Attributes:
         model: its name.
+        engine: what computed its scores: 'onnx' as a server's, 'torch', or 'numpy' for a model that is counted.
         version: the version's id.
         ranking: which events were asked about, and among what the targets were ranked.
         prior: that was added to the scores.
@@ -81,6 +82,7 @@ class Evaluation:
     """
 
     model: str
+    engine: Engine
     version: str
     ranking: Ranking
     prior: Prior
@@ -130,6 +132,7 @@ class Evaluation:
         """Everything but the single events, as plain values; NaN is None."""
         plain = {
             "model": self.model,
+            "engine": self.engine,
             "version": self.version,
             **asdict(self.ranking),
             "prior": asdict(self.prior),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from matinee.metrics.significance import Comparison
     from matinee.model.checkpoint import CheckpointFacts
+    from matinee.model.opening import EngineChoice
     from matinee.schema.layout import Split
     from matinee.schema.progress import Progress
     from matinee.train.evaluation import Evaluation
@@ -74,6 +76,7 @@ def evaluate(
     k: int = 10,
     include_seen: bool = False,
     seed: int = 0,
+    engine: EngineChoice = "auto",
     out: str | Path | None = None,
     store: str | None = None,
     endpoint: str | None = None,
@@ -97,6 +100,8 @@ def evaluate(
         k: length of a list, as in HR@k.
         include_seen: leave the items of a history in the ranking.
         seed: of draws.
+        engine: of networks: 'onnx' asks the exported model, whose ranks are a server's bit for bit, 'torch' the
+            checkpoint, 'auto' the exported one where there is one that belongs to the checkpoint.
         out: a folder for the files, with one folder a model; None is each model's own folder.
         store: where a version is pulled from that is not here; None is the embedded one of `data_dir`.
         endpoint: of an s3:// store; keys come from the environment.
@@ -110,6 +115,7 @@ def evaluate(
         VersionError, StoreError, ServiceError, DiskFullError: the version cannot be had, or the files not be written.
     """
     from matinee.model import checkpoint  # noqa: PLC0415 - `import matinee` must stay light
+    from matinee.model.opening import open_model  # noqa: PLC0415 - as above
     from matinee.train.evaluate import evaluate_split  # noqa: PLC0415 - as above
     from matinee.train.find import find_model_folder, find_version_folder  # noqa: PLC0415 - as above
     from matinee.version import open_version  # noqa: PLC0415 - as above
@@ -131,7 +137,7 @@ def evaluate(
     _warn_of_leaks(labels, facts, opened, progress or Silent())
     evaluations = [
         evaluate_split(
-            checkpoint.load(folder)[0],
+            open_model(folder, engine=engine, threads=len(os.sched_getaffinity(0)), progress=progress)[0],
             opened,
             split=split,
             protocol=protocol,

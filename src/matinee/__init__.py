@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matinee.etl.stages import extract, load, transform
     from matinee.etl.tracing import trace
     from matinee.etl.versions import mount, unmount
+    from matinee.network import monitor
     from matinee.serve.promotion import promote
     from matinee.stack.backup import backup
     from matinee.stack.credentials import credentials
@@ -57,6 +58,7 @@ __all__ = [
     "extract",
     "load",
     "logs",
+    "monitor",
     "mount",
     "promote",
     "register",
@@ -87,6 +89,7 @@ _PLACES = {
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),
+    "monitor": ("matinee.network", "monitor"),
     "promote": ("matinee.serve.promotion", "promote"),
     "mount": ("matinee.etl.versions", "mount"),
     "restart": ("matinee.stack.lifecycle", "restart"),

@@ -44,7 +44,8 @@ class Scale:
         # frexp gives the number of bits exactly: an hour of microseconds has 32, a float's mantissa 53.
         bits = np.frexp((values | self._shape.sub_bucket_mask).astype(np.float64))[1].astype(np.int64)
         bucket = bits - (magnitude + 1)
-        return ((bucket + 1) << magnitude) + (values >> bucket) - half
+        places: NDArray[np.int64] = ((bucket + 1) << magnitude) + (values >> bucket) - half
+        return places
 
     def counted(self, durations_us: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many durations each counter has, (n,) -> (size,)."""

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from matinee.errors import ServiceError, UsageError
-from matinee.serve.stage import _listen, _token, serve_in
+from matinee.serve.address import listen_on, read_token
+from matinee.serve.stage import serve_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,26 +60,26 @@ def test_one_address_asks_so_often(start: Starter, models: dict[str, Path]) -> N
 def test_a_token_is_a_secret_file(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(UsageError, match="cannot be read as a token"):
-        _token(path)
+        read_token(path)
     path.write_text("abc\n")
     path.chmod(0o640)
     with pytest.raises(UsageError, match=r"others may read it \(mode 640, expected 600\); run 'chmod 600"):
-        _token(path)
+        read_token(path)
     path.chmod(0o600)
-    assert _token(path) == "abc"
+    assert read_token(path) == "abc"
     path.write_text("two words")
     with pytest.raises(UsageError, match="expected one token without spaces"):
-        _token(path)
+        read_token(path)
 
 
 def test_others_reach_it_with_a_token_only() -> None:
     with pytest.raises(UsageError, match="can be reached by others; give every request a token"):
-        _listen("0.0.0.0", 0, open_to_all=True)
+        listen_on("0.0.0.0", 0, open_to_all=True)
     with pytest.raises(UsageError, match="expected an IP address"):
-        _listen("example.org", 0, open_to_all=False)
-    listener = _listen("127.0.0.1", 0, open_to_all=True)
+        listen_on("example.org", 0, open_to_all=False)
+    listener = listen_on("127.0.0.1", 0, open_to_all=True)
     with listener, pytest.raises(ServiceError, match="choose another with --port"):
-        _listen("127.0.0.1", listener.getsockname()[1], open_to_all=True)
+        listen_on("127.0.0.1", listener.getsockname()[1], open_to_all=True)
 
 
 def test_impossible_limits_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from matinee.errors import MatineeError
+from matinee.serve.address import host_of
 from matinee.serve.refusals import BusyError, ForeignHostError, RefusalError, TokenError
 from matinee.serve.wire import Problem
 
@@ -74,7 +75,7 @@ class Door:
         if self._hosts is None and self._token is None and self._rates is None:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if self._hosts is not None and _host(headers) not in self._hosts:
+        if self._hosts is not None and host_of(headers) not in self._hosts:
             raise ForeignHostError(f"this server is called {', '.join(sorted(self._hosts))} here")
         if self._token is not None and not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
             raise TokenError("expected 'Authorization: Bearer TOKEN' with the token of --token-file")
@@ -100,12 +101,6 @@ class _Rates:
         if len(self._buckets) >= _MOST_ADDRESSES:
             self._buckets.clear()
         self._buckets[address] = (left - 1, now_s)
-
-
-def _host(headers: Mapping[bytes, bytes]) -> str:
-    """The name in the Host header, without its port."""
-    host = headers.get(b"host", b"").decode("latin-1").lower()
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
 def _problem(error: Exception, limit_s: float) -> Response:

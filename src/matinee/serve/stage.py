@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import ModelNotFoundError, ServiceError, UsageError, VersionNotFoundError
+from matinee.errors import ModelNotFoundError, UsageError, VersionNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +21,7 @@ __all__ = ["BOARDS", "DEFAULT_PORT", "serve", "serve_in"]
 
 DEFAULT_PORT: Final = 8642
 BOARDS: Final = "serve"  # in the data folder: one folder a port, and how far each log has come
-_LOOPBACK: Final = "127.0.0.1"
+_LOOPBACK: Final = "127.0.0.1"  # as in serve.address, which `import matinee` does without
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MODELS: Final = "models/*/*/*/checkpoint.json"  # where `matinee train` leaves them
 
@@ -77,11 +75,12 @@ def serve(
         ServiceError, DatabaseError, DiskFullError: Postgres does not start or answer, the port is taken, or a worker
             does not start.
     """
+    from matinee.serve.address import read_token  # noqa: PLC0415 - as below
     from matinee.stack import running  # noqa: PLC0415 - `import matinee` imports this module and must stay light
 
     data_dir = Path(data_dir).expanduser().absolute()
     folder = _newest(data_dir) if model is None else Path(model)
-    token = None if token_file is None else _token(token_file)
+    token = None if token_file is None else read_token(token_file)
     with running(data_dir, ["postgres"], progress=progress) as stack:
         serve_in(
             stack.postgres_url,
@@ -130,6 +129,7 @@ def serve_in(
     from matinee.model.opening import open_model  # noqa: PLC0415 - see serve
     from matinee.processes import birth_of  # noqa: PLC0415 - see serve
     from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
+    from matinee.serve.address import LOCAL_NAMES, listen_on, url_of  # noqa: PLC0415 - see serve
     from matinee.serve.board import Board, ServerFacts, Wanted  # noqa: PLC0415 - see serve
     from matinee.serve.models import keep, title  # noqa: PLC0415 - see serve
     from matinee.serve.processes import run  # noqa: PLC0415 - see serve
@@ -141,7 +141,7 @@ def serve_in(
     opened = _version_of(facts, version, data_dir)
     check_matches(facts, opened.manifest.users, opened.manifest.items)
     migrate(database_url)
-    listener = _listen(listen, port, open_to_all=token is None)
+    listener = listen_on(listen, port, open_to_all=token is None)
     try:
         bound = listener.getsockname()[1]
         board = Board(data_dir / BOARDS / str(bound))
@@ -154,7 +154,7 @@ def serve_in(
             log=log,
             board=board.folder,
             position=data_dir / BOARDS / f"{log.replace('/', '@')}.position",
-            hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}) if token is None else None,
+            hosts=LOCAL_NAMES if token is None else None,
             token=token,
             threads=max(1, len(os.sched_getaffinity(0)) // workers),
             max_batch=max_batch,
@@ -166,7 +166,7 @@ def serve_in(
         )
         kept = keep(model, facts, board.shelf)
         board.want(Wanted(1, str(kept), title(facts)))
-        url = f"http://{f'[{listen}]' if ':' in listen else listen}:{bound}"
+        url = url_of(listen, bound)
         pid = os.getpid()
         board.announce(
             ServerFacts(pid, birth_of(pid), url, log, opened.id, opened.manifest.users, opened.manifest.items, workers)
@@ -207,36 +207,3 @@ def _version_of(facts: CheckpointFacts, version: str | Path | None, data_dir: Pa
         raise VersionNotFoundError(
             f"{folder}: the version that the model was trained on is not here; name its folder with --version"
         ) from None
-
-
-def _token(path: Path) -> str:
-    """The token in a file that nobody else can read."""
-    try:
-        mode = path.stat().st_mode
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as a token ({error})") from None
-    if mode & 0o077:
-        raise UsageError(f"{path}: others may read it (mode {mode & 0o777:o}, expected 600); run 'chmod 600 {path}'")
-    if not token or len(token.split()) != 1:
-        raise UsageError(f"{path}: expected one token without spaces; 'openssl rand -hex 32' makes one")
-    return token
-
-
-def _listen(address: str, port: int, *, open_to_all: bool) -> socket.socket:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        raise UsageError(f"listen is {address!r}, expected an IP address such as 127.0.0.1 or 0.0.0.0") from None
-    if open_to_all and not ip.is_loopback:
-        raise UsageError(f"{address} can be reached by others; give every request a token with --token-file")
-    listener = socket.socket(socket.AF_INET6 if ip.version == 6 else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((address, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ServiceError(f"{address}:{port} cannot be listened on ({error}); choose another with --port") from None
-    listener.listen(2048)  # so that nobody is refused while workers start
-    listener.set_inheritable(True)
-    return listener

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from matinee.errors import DiskFullError
-from matinee.etl import certificate_page, plots
 from matinee.etl.certificate_page import render_page, write_page
+from matinee.pages.axes import _ticks
+from matinee.pages.frame import share
 from matinee.schema.certificate import Certificate, Reading, SplitFacts, Timeline
 
 if TYPE_CHECKING:
@@ -328,14 +329,14 @@ def test_texts_of_the_log_cannot_become_markup() -> None:
     ],
 )
 def test_a_share_is_zero_or_all_only_when_it_is(part: int, whole: int, text: str) -> None:
-    assert certificate_page._share(part, whole) == text
+    assert share(part, whole) == text
 
 
 @pytest.mark.parametrize("span", [1, 3, 59, 4_000, 90_000, 10**6, 10**7, 10**8, 10**9, 10**11, 10**14, 2**63])
 @pytest.mark.parametrize("first", [-(2**62), -1, 0, 951_782_400, 2**62])
 @pytest.mark.parametrize("unit", ["s", "row"])
 def test_ticks_are_few_ordered_distinct_and_inside(first: int, span: int, unit: str) -> None:
-    ticks = plots._ticks(first, first + span, unit, most=6)
+    ticks = _ticks(first, first + span, unit, most=6)
     moments = [moment for moment, _ in ticks]
     assert 1 <= len(ticks) <= 8
     assert moments == sorted(set(moments))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tempfile
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.errors import DiskFullError
 from matinee.etl import plots
+from matinee.pages.axes import instant
+from matinee.pages.frame import figure, page, pairs, plural, share, table, text, tiles, warnings
 from matinee.schema.layout import SPLITS
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ _TIE_RULES = {
     "input": "events of the same time keep the order of the log",
     "shuffle": "events of the same time are shuffled by a seeded hash",
 }
-# Control characters are not allowed in HTML, and a lone surrogate cannot be written as UTF-8.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def write_page(certificate: Certificate, path: Path) -> None:
@@ -42,12 +39,12 @@ def write_page(certificate: Certificate, path: Path) -> None:
     Raises:
         DiskFullError: no space left.
     """
-    page = render_page(certificate).encode()
+    content = render_page(certificate).encode()
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(page)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)  # mkstemp's 0600 is for secrets
@@ -57,34 +54,21 @@ def write_page(certificate: Certificate, path: Path) -> None:
             raise
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(f"{path}: no space for {len(page):,} bytes; make room and transform again") from None
+            raise DiskFullError(f"{path}: no space for {len(content):,} bytes; make room and transform again") from None
         raise
 
 
 def render_page(certificate: Certificate) -> str:
     """The page as text: no scripts, nothing loaded from anywhere, light and dark."""
-    style = files("matinee.etl").joinpath("certificate.css").read_text(encoding="utf-8")
-    name = _text(certificate.name)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{name}: certificate {_text(certificate.version)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<header class="top">
-<p class="eyebrow">Certificate</p>
-<h1>{name}</h1>
-<p class="soft">version <code>{_text(certificate.version)}</code> &middot; split {_text(_split_rule(certificate))}</p>
-</header>
-<main>
-{_verdict(certificate)}
-{_warnings(certificate)}
-{_tiles(certificate)}
+    name, version = text(certificate.name), text(certificate.version)
+    return page(
+        title=f"{name}: certificate {version}",
+        eyebrow="Certificate",
+        heading=name,
+        below=f"version <code>{version}</code> &middot; split {text(_split_rule(certificate))}",
+        main=f"""{_verdict(certificate)}
+{warnings(certificate.warnings)}
+{tiles(_numbers(certificate))}
 <h2>Splits</h2>
 {_share_bar(certificate)}
 {_split_table(certificate)}
@@ -99,13 +83,12 @@ def render_page(certificate: Certificate) -> str:
 {_funnel(certificate.reading)}
 {_reject_reasons(certificate.reading)}
 <h2>How the log was read</h2>
-{_dialect(certificate.reading)}
-</main>
-<footer>Every number here is in <code>certificate.json</code>, beside this page; <code>docs/certificate.md</code> of
-Matinee says what each means and what to do about a warning.</footer>
-</body>
-</html>
-"""
+{_dialect(certificate.reading)}""",
+        footer=(
+            "Every number here is in <code>certificate.json</code>, beside this page; <code>docs/certificate.md</code>"
+            " of\nMatinee says what each means and what to do about a warning."
+        ),
+    )
 
 
 def _verdict(certificate: Certificate) -> str:
@@ -116,7 +99,7 @@ def _verdict(certificate: Certificate) -> str:
         words = "eval and test are empty, so nothing can leak and nothing can be measured."
     elif certificate.leaks:
         kind = "bad"
-        headline = f"Not leak-free: {_share(certificate.leaks, held_out)} of the targets lie before training"
+        headline = f"Not leak-free: {share(certificate.leaks, held_out)} of the targets lie before training"
         words = (
             f"{certificate.leaks:,} of {held_out:,} events of eval and test are older than the newest event of train: "
             "a model that trained on this split has seen the future of these targets. Its results say nothing sure "
@@ -131,27 +114,16 @@ def _verdict(certificate: Certificate) -> str:
     return f'<section class="verdict {kind}"><h2>{headline}</h2><p>{words}</p></section>'
 
 
-def _warnings(certificate: Certificate) -> str:
-    if not certificate.warnings:
-        return ""
-    items = "".join(f"<li>{_text(warning)}</li>" for warning in certificate.warnings)
-    return (
-        f'<section class="warnings"><h2>{_plural(len(certificate.warnings), "warning")}</h2><ul>{items}</ul></section>'
-    )
-
-
-def _tiles(certificate: Certificate) -> str:
+def _numbers(certificate: Certificate) -> list[tuple[str, str]]:
     events = certificate.reading.events
-    tiles = [
+    return [
         ("event" if events == 1 else "events", f"{events:,}"),
         ("user" if certificate.users == 1 else "users", f"{certificate.users:,}"),
         ("item" if certificate.items == 1 else "items", f"{certificate.items:,}"),
-        ("of test events by cold users", _share(certificate.test.by_cold_users, certificate.test.rows)),
-        ("of test events on cold items", _share(certificate.test.on_cold_items, certificate.test.rows)),
-        ("of events share their time", _share(certificate.tied_events, events)),
+        ("of test events by cold users", share(certificate.test.by_cold_users, certificate.test.rows)),
+        ("of test events on cold items", share(certificate.test.on_cold_items, certificate.test.rows)),
+        ("of events share their time", share(certificate.tied_events, events)),
     ]
-    body = "".join(f"<div><dt>{what}</dt><dd>{number}</dd></div>" for what, number in tiles)
-    return f'<dl class="tiles">{body}</dl>'
 
 
 def _share_bar(certificate: Certificate) -> str:
@@ -181,26 +153,24 @@ def _split_table(certificate: Certificate) -> str:
         + "</tr>"
         for split, facts in _splits(certificate)
     )
-    return _table("Splits", heads, rows)
+    return table("Splits", heads, rows)
 
 
 def _cuts_and_ties(certificate: Certificate) -> str:
     unit, events = certificate.reading.time_unit, certificate.reading.events
     names = ("eval begins", "test begins")
-    pairs = [(name, plots.instant(cut, unit)) for name, cut in zip(names, certificate.cuts, strict=False)]
-    if not pairs:
-        pairs = [("cuts", "none: this split is not by time")]
-    tied = (
-        f"{certificate.tied_events:,} ({_share(certificate.tied_events, events)}) share their time with another event"
-    )
-    pairs += [("ties", _TIE_RULES.get(certificate.ties, certificate.ties)), ("tied events", tied)]
-    return _pairs(pairs)
+    facts = [(name, instant(cut, unit)) for name, cut in zip(names, certificate.cuts, strict=False)]
+    if not facts:
+        facts = [("cuts", "none: this split is not by time")]
+    tied = f"{certificate.tied_events:,} ({share(certificate.tied_events, events)}) share their time with another event"
+    facts += [("ties", _TIE_RULES.get(certificate.ties, certificate.ties)), ("tied events", tied)]
+    return pairs(facts)
 
 
 def _over_time(certificate: Certificate) -> str:
     if not any(certificate.timeline.events):
         return '<p class="soft">No events, so no plots.</p>'
-    timeline = _figure(
+    timeline = figure(
         "Events over time",
         "Dashed lines are the cuts." if certificate.cuts else "This split has no cuts in time.",
         plots.timeline_plot(certificate),
@@ -215,15 +185,15 @@ def _over_time(certificate: Certificate) -> str:
         'From the first cut on: share of events <span class="key-users">by cold users</span> and '
         '<span class="key-items">on cold items</span>.'
     )
-    return timeline + _figure("Cold share over time", caption, cold)
+    return timeline + figure("Cold share over time", caption, cold)
 
 
 def _items_and_users(certificate: Certificate) -> str:
     if not certificate.popularity or not certificate.lengths:
         return '<p class="soft">No events, so no plots.</p>'
-    tail = _figure("The items\u2019 long tail", "Events of the item at each rank.", plots.popularity_plot(certificate))
+    tail = figure("The items\u2019 long tail", "Events of the item at each rank.", plots.popularity_plot(certificate))
     caption = "Share of users with at least so many events."
-    users = _figure("Length of histories", caption, plots.length_plot(certificate))
+    users = figure("Length of histories", caption, plots.length_plot(certificate))
     return f'<div class="halves">{tail}{users}</div>'
 
 
@@ -233,13 +203,13 @@ def _funnel(reading: Reading) -> str:
         ("below the rating threshold", reading.below_rating),
         ("outside the time range", reading.outside_range),
         ("exact repeats", reading.repeats),
-        (f"below the k-core ({_plural(reading.core_rounds, 'round')})", reading.below_core),
+        (f"below the k-core ({plural(reading.core_rounds, 'round')})", reading.below_core),
     ]
     left = reading.rows
     rows = f'<tr><th scope="row">rows in the log</th><td></td><td>{left:,}</td>{_meter(left, 0, reading.rows)}</tr>'
     for what, gone in steps:
         left -= gone
-        number = f"&minus;{gone:,}<small>{_share(gone, reading.rows)}</small>" if gone else "0"
+        number = f"&minus;{gone:,}<small>{share(gone, reading.rows)}</small>" if gone else "0"
         rows += (
             f'<tr><th scope="row">{what}</th><td>{number}</td><td>{left:,}</td>{_meter(left, gone, reading.rows)}</tr>'
         )
@@ -247,23 +217,23 @@ def _funnel(reading: Reading) -> str:
         f'<tr class="total"><th scope="row">events</th><td></td><td>{reading.events:,}</td>'
         f"{_meter(reading.events, 0, reading.rows)}</tr>"
     )
-    return _table("From rows to events", ("step", "left out", "left", ""), rows)
+    return table("From rows to events", ("step", "left out", "left", ""), rows)
 
 
 def _reject_reasons(reading: Reading) -> str:
     if not reading.reject_reasons:
         return ""
     ordered = sorted(reading.reject_reasons.items(), key=lambda reason: (-reason[1], reason[0]))
-    rows = "".join(f'<tr><td class="text">{_text(reason)}</td><td>{count:,}</td></tr>' for reason, count in ordered)
+    rows = "".join(f'<tr><td class="text">{text(reason)}</td><td>{count:,}</td></tr>' for reason, count in ordered)
     note = '<p class="soft">Each rejected row is in <code>rejects.csv</code> with its line number.</p>'
-    return f"<h3>Why rows were rejected</h3>{_table('Why rows were rejected', ('reason', 'rows'), rows)}{note}"
+    return f"<h3>Why rows were rejected</h3>{table('Why rows were rejected', ('reason', 'rows'), rows)}{note}"
 
 
 def _dialect(reading: Reading) -> str:
     separators = {"\t": "tab", " ": "space", ",": "comma ,", ";": "semicolon ;"}
     roles = ", ".join(f"{role} = {column}" for role, column in reading.columns.items())
     units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-    return _pairs(
+    return pairs(
         [
             ("separator", separators.get(reading.separator, reading.separator)),
             ("header", "yes" if reading.header else "none"),
@@ -287,14 +257,14 @@ def _splits(certificate: Certificate) -> Iterable[tuple[str, SplitFacts]]:
 def _counted(number: int | None, total: int | None, cold: int = 0, split: str = "train") -> str:
     if number is None:
         return '<td class="soft">not counted</td>'
-    note = _share(number, total) if total else f"{cold:,} cold" if split != "train" and total is None else ""
+    note = share(number, total) if total else f"{cold:,} cold" if split != "train" and total is None else ""
     return f"<td>{number:,}{f'<small>{note}</small>' if note else ''}</td>"
 
 
 def _moment(seconds: int | None, certificate: Certificate) -> str:
     if seconds is None:
         return '<td class="soft">&ndash;</td>'
-    day, _, clock = plots.instant(seconds, certificate.reading.time_unit).partition(" ")
+    day, _, clock = instant(seconds, certificate.reading.time_unit).partition(" ")
     clocked = ":" in clock
     return f"<td>{day}{f'<small>{clock}</small>' if clocked else f' {clock}'.rstrip()}</td>"
 
@@ -304,39 +274,3 @@ def _meter(left: int, gone: int, rows: int) -> str:
     # A step that drops one row in a million still shows.
     lost = f'<i class="gone" style="width:{max(100 * gone / rows, 0.6):.2f}%"></i>' if rows and gone else ""
     return f'<td class="meter" aria-hidden="true"><span style="display:flex">{kept}{lost}</span></td>'
-
-
-def _figure(title: str, caption: str, svg: str) -> str:
-    return f"<figure><figcaption><h3>{title}</h3><p>{caption}</p></figcaption>{svg}</figure>"
-
-
-def _table(label: str, heads: Iterable[str], rows: str) -> str:
-    cells = "".join(f'<th scope="col">{head}</th>' if head else '<td class="meter"></td>' for head in heads)
-    return (
-        f'<div class="scroll card" tabindex="0" role="region" aria-label="{label}">'
-        f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    return f'<dl class="pairs card">{"".join(f"<dt>{what}</dt><dd>{_text(value)}</dd>" for what, value in pairs)}</dl>'
-
-
-def _share(part: int, whole: int) -> str:
-    """A percentage that says 0% and 100% only where it is exactly that."""
-    if not whole:
-        return "\u2013"
-    percent = 100 * part / whole
-    if part > 0 and percent < 0.1:
-        return "under 0.1%"
-    if part < whole and percent > 99.9:
-        return "over 99.9%"
-    return f"{percent:.1f}%" if 0 < part < whole else f"{percent:.0f}%"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _text(value: str) -> str:
-    return escape(_UNPRINTABLE.sub("\ufffd", value))

@@ -43,7 +43,7 @@ def monitor(
             picture = _Picture()
             with Screen(sys.stdout) as screen:
                 for reading in readings:
-                    screen.show(picture.of(reading, screen.width))
+                    screen.show(picture.of(reading, screen.size[0]))
             return
         for reading in readings:
             output.line(_line(reading))

@@ -27,9 +27,9 @@ class Screen:
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
 
     @property
-    def width(self) -> int:
-        """Columns of the terminal now."""
-        return self._live.console.width
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal now."""
+        return self._live.console.size
 
     def show(self, picture: RenderableType) -> None:
         """Replace the picture."""

@@ -52,9 +52,19 @@ class Tally:
         self._arms = {arm: _Arm(stream, plan.k) for arm in arms}
 
     @classmethod
-    def from_journals(cls, folder: Path, stream: Stream, plan: Plan, arms: Sequence[str]) -> Self:
-        """All that the journals of a replay's folder tell."""
-        tally = cls(stream, plan, arms, models={arm: model_titles(folder, arm) for arm in arms})
+    def from_journals(
+        cls,
+        folder: Path,
+        stream: Stream,
+        plan: Plan,
+        arms: Sequence[str],
+        *,
+        models: Mapping[str, Sequence[str]] | None = None,
+    ) -> Self:
+        """All that the journals of a replay's folder tell; `models` as above, None are those of the folder."""
+        if models is None:
+            models = {arm: model_titles(folder, arm) for arm in arms}
+        tally = cls(stream, plan, arms, models=models)
         for name, arm in tally._arms.items():
             for records in _pieces(asked_records(folder, name, plan.k)):
                 arm.add_asked({name: records[name].astype(np.int64) for name in _ASKED})

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matinee.replay.journal import Asked, Journal, Told
+from matinee.replay.live import LIVE, Live
+from matinee.replay.live_line import duration, line
+from matinee.replay.plan import Arrivals, Plan
+from matinee.replay.tally import Tally
+from matinee.schema.progress import Silent
+from replay_oracle import make_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from matinee.replay.stream import Stream
+
+ARMS = ["one", "other"]
+MODELS = {"one": ["sse-pt 0a1b"], "other": ["popularity 2c3d"]}
+N = 400
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.replay.live._EVERY_S", 0.02)
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return make_stream([(number % 3 == 0, number % 5 != 0) for number in range(N)], asked_from=10)
+
+
+class Listener(Silent):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class Player:
+    """Writes down what a replay would, and tells the live view of it as the engine does."""
+
+    def __init__(self, folder: Path, live: Live | None = None) -> None:
+        self._live = live
+        self._journals = {arm: Journal(folder, arm, 10) for arm in ARMS}
+
+    def play(self, first: int, last: int, session: int = 0) -> None:
+        for event in range(first, last):
+            now_us = time.time_ns() // 1000
+            for arm, journal in self._journals.items():
+                if event >= 10:
+                    outcome = 0 if event % 9 else 1
+                    rank = (event * 7 + len(arm)) % 30 + 1 if outcome == 0 else 0
+                    asked = Asked(
+                        event, outcome, 200, 0, session, rank, now_us - 3000, now_us - 2900, now_us, 90, 70, (1,) * 10
+                    )
+                    journal.asked(asked)
+                    if self._live is not None:
+                        self._live.asked(arm, asked)
+                told = Told(event, 0, 1, session, now_us, now_us, now_us + 400, 50, 20)
+                journal.told(told)
+                if self._live is not None:
+                    self._live.told(arm, told)
+
+
+def plan(**arrivals: Any) -> Plan:
+    return Plan("toy", "0123456789abcdef", "00", arrivals=Arrivals(**arrivals))
+
+
+def read(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / LIVE).read_text())
+    return found
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def test_the_last_document_says_what_the_journals_say(tmp_path: Path, stream: Stream) -> None:
+    shown: list[dict[str, Any]] = []
+    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=shown.append) as live:
+        player = Player(tmp_path, live)
+        player.play(0, N // 2)
+        wait_for(lambda: bool(shown) and shown[-1]["arms"]["other"]["told"] == N // 2 - 10)
+        running = read(tmp_path)
+        player.play(N // 2, N)
+    final = read(tmp_path)
+    assert (running["state"], final["state"], final["events"]) == ("running", "finished", N - 10)
+    tally = Tally.from_journals(tmp_path, stream, plan(), ARMS, models=MODELS)
+    assert final["arms"] == tally.figures()
+    assert final["windows"] == tally.windows()
+    assert final == json.loads(json.dumps(shown[-1]))
+    assert final["arms"]["one"]["model"] == "sse-pt 0a1b"
+    assert Plan.from_json(final["plan"]) == plan()
+    assert 0 < final["arms"]["one"]["answered"] < final["arms"]["one"]["asked"] == N - 10
+    assert running["left_s"] > 0
+    assert final["left_s"] is None
+    assert final["network"]["lo"].keys() == {"in_per_s", "out_per_s", "in_bytes", "out_bytes"}
+    assert final["began"] <= final["updated"]
+
+
+def test_what_was_written_down_before_is_counted(tmp_path: Path, stream: Stream) -> None:
+    Player(tmp_path).play(0, 100)
+    with Live(tmp_path, stream, plan(), ARMS, models=MODELS) as live:
+        Player(tmp_path, live).play(100, N, session=1)
+    assert read(tmp_path)["arms"]["one"]["told"] == N - 10
+    assert {window["session"] for window in read(tmp_path)["windows"]["one"]} == {0, 1}
+
+
+def test_nothing_is_lost_while_documents_are_made(tmp_path: Path) -> None:
+    many = make_stream([(True, True)] * 20_000)
+    with Live(tmp_path, many, plan(), ["one"], models={"one": []}, show=lambda _: None) as live:
+        for event in range(20_000):
+            now_us = time.time_ns() // 1000
+            live.told("one", Told(event, 0, 1, 0, now_us, now_us, now_us, 50, 20))
+    assert read(tmp_path)["arms"]["one"]["told"] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("raised", "state"), [(KeyboardInterrupt, "interrupted"), (ValueError, "failed"), (SystemExit, "failed")]
+)
+def test_what_ends_a_replay_is_its_state(
+    raised: type[BaseException], state: str, tmp_path: Path, stream: Stream
+) -> None:
+    progress = Listener()
+    with pytest.raises(raised), Live(tmp_path, stream, plan(), ARMS, models=MODELS, progress=progress):
+        raise raised
+    assert read(tmp_path)["state"] == state
+    assert progress.lines[-1].endswith(f"| {state}")
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path: Path, stream: Stream) -> None:
+    (tmp_path / f".{LIVE}.new").mkdir()
+    progress = Listener()
+    shown: list[dict[str, Any]] = []
+    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=shown.append, progress=progress):
+        wait_for(lambda: len(shown) > 3)
+    assert len(progress.lines) == 1
+    assert re.search(r"live\.json cannot be kept up to date \(Is a directory\); the replay goes on", progress.lines[0])
+    assert not (tmp_path / LIVE).exists()
+
+
+def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path, stream: Stream) -> None:
+    def show(_: dict[str, Any]) -> None:
+        raise BrokenPipeError
+
+    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=show) as live:
+        Player(tmp_path, live).play(0, N)
+        wait_for((tmp_path / LIVE).exists)
+    assert read(tmp_path)["arms"]["one"]["told"] == N - 10
+
+
+def test_away_from_a_terminal_a_line_is_said_now_and_then(
+    tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matinee.replay.live._LINE_EVERY_S", 0.05)
+    progress = Listener()
+    numbers = r"hr@10 0\.\d{4}, ndcg@10 0\.\d{4}, mrr@10 0\.\d{4}, p50 3\.0 ms, p99 3\.0 ms"
+    told = rf"200 of 390 told, [\d,]+/s, {numbers}, 22 unanswered"
+    wanted = re.compile(rf"^one: {told}; other: {told} \| (.* \| )?2 s left$")
+    with Live(tmp_path, stream, plan(rate=100), ARMS, models=MODELS, progress=progress) as live:
+        Player(tmp_path, live).play(0, 210)
+        wait_for(lambda: any(wanted.search(said) for said in progress.lines))
+
+
+def test_time_left_is_what_the_arrivals_say(tmp_path: Path, stream: Stream) -> None:
+    shown: list[dict[str, Any]] = []
+    with Live(tmp_path, stream, plan(speed=60), ARMS, models=MODELS, show=shown.append) as live:
+        player = Player(tmp_path, live)
+        wait_for(lambda: bool(shown))
+        assert shown[-1]["left_s"] == N - 10 - 1  # a minute of the log a second
+        player.play(0, 10 + 100)
+        wait_for(lambda: shown[-1]["arms"]["other"]["asked"] == 100)
+    assert shown[-2]["left_s"] == N - 10 - 100
+
+
+def test_without_psutil_there_is_no_network(tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with Live(tmp_path, stream, plan(), ARMS, models=MODELS):
+        pass
+    assert read(tmp_path)["network"] == {}
+    assert line(read(tmp_path)).endswith(" | finished")
+
+
+def test_a_duration_is_told_in_the_two_largest_units() -> None:
+    assert [duration(seconds) for seconds in (0.4, 59, 60, 3599, 7380)] == [
+        "0 s", "59 s", "1 min 0 s", "59 min 59 s", "2 h 3 min",
+    ]  # fmt: skip

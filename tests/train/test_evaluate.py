@@ -12,7 +12,6 @@ from evaluation_oracle import Checkered, answers, known_of
 from matinee.metrics.significance import interval
 from matinee.model.recommender import Prior
 from matinee.train.evaluate import evaluate_split
-from matinee.train.evaluation import day
 from matinee.train.ranks import Ranking
 from small_version import small_version
 
@@ -131,9 +130,3 @@ def test_a_split_without_events_is_an_empty_report(tmp_path: Path) -> None:
         assert found.buckets == ()
         assert np.isnan(found.metrics["hr@10"])
         assert found.as_json()["metrics"]["hr@10"] is None
-
-
-def test_a_moment_for_people() -> None:
-    assert day(893_286_638, "s") == "1998-04-22"
-    assert day(893_286_638, "row") == "row 893,286,638"
-    assert day(2**62, "s") == f"{2**62:,} s"

@@ -150,7 +150,7 @@ def _print_parts(report: "Report", output: Output) -> None:
 
 
 def _print_course(report: "Report", output: Output) -> None:
-    from matinee.train.evaluation import day  # noqa: PLC0415 - see evaluate
+    from matinee.pages.axes import instant  # noqa: PLC0415 - see evaluate
 
     first = report.models[0].evaluation
     if not first.buckets:
@@ -158,7 +158,7 @@ def _print_course(report: "Report", output: Output) -> None:
     metric = _ndcg(first)
     labels = [evaluated.label for evaluated in report.models]
     rows = [
-        [day(bucket.first_s, first.time_unit), bucket.events]
+        [instant(bucket.first_s, first.time_unit, date_only=True), bucket.events]
         + [f"{bucket.by_cold_users / bucket.events:.0%}", f"{bucket.on_cold_items / bucket.events:.0%}"]
         + [_number(evaluated.evaluation.buckets[at].metrics[metric]) for evaluated in report.models]
         for at, bucket in enumerate(first.buckets)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matinee.metrics.ranking import metrics_at
-from matinee.metrics.significance import interval
+from matinee.metrics.segments import Segment, means, plain, segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,26 +18,9 @@ if TYPE_CHECKING:
     from matinee.model.recommender import Engine, Prior
     from matinee.train.ranks import Ranking
 
-__all__ = ["Bucket", "Evaluation", "Segment", "day"]
+__all__ = ["Bucket", "Evaluation"]
 
 _BUCKETS = 10
-_FIRST_DATE, _LAST_DATE = -62_135_596_800, 253_402_300_799  # years 1 and 9999, all that a datetime can hold
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Some of the events.
-
-    Attributes:
-        events, users: how many.
-        metrics: by name, NaN where there are no events.
-        intervals: low and high end of each metric's 95% confidence interval.
-    """
-
-    events: int
-    users: int
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +91,12 @@ class Evaluation:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """'hr@10', 'ndcg@10', 'mrr@10' (for k = 10) over all events; NaN without events."""
-        return self._means(np.ones(self.ranks.size, np.bool_))
+        return means(self.values, np.ones(self.ranks.size, np.bool_))
 
     @cached_property
     def segments(self) -> dict[str, Segment]:
         """All events, and those by warm and cold users, on warm and cold items, and each pair of the two."""
-        users = {"warm users": self.warm_users, "cold users": ~self.warm_users}
-        items = {"warm items": self.warm_items, "cold items": ~self.warm_items}
-        pairs = {f"{who}, {what}": one & other for who, one in users.items() for what, other in items.items()}
-        everything = {"all": np.ones(self.ranks.size, np.bool_), **users, **items, **pairs}
-        return {name: self._segment(chosen) for name, chosen in everything.items()}
+        return segments(self.values, self.users, self.warm_users, self.warm_items)
 
     @cached_property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -130,7 +108,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the single events, as plain values; NaN is None."""
-        plain = {
+        found = {
             "model": self.model,
             "engine": self.engine,
             "version": self.version,
@@ -150,18 +128,7 @@ class Evaluation:
             "popularity_taken": self.popularity_taken,
             "wall_s": self.wall_s,
         }
-        return {key: _plain(value) for key, value in plain.items()}
-
-    def _segment(self, chosen: NDArray[np.bool_]) -> Segment:
-        values = np.stack([value[chosen] for value in self.values.values()], axis=1)
-        users = self.users[chosen]
-        ends = zip(*interval(values, users), strict=True)
-        return Segment(
-            events=users.size,
-            users=np.unique(users).size,
-            metrics=self._means(chosen),
-            intervals={name: (float(low), float(high)) for name, (low, high) in zip(self.values, ends, strict=True)},
-        )
+        return {key: plain(value) for key, value in found.items()}
 
     def _bucket(self, start: int, stop: int) -> Bucket:
         chosen = np.zeros(self.ranks.size, np.bool_)
@@ -172,26 +139,5 @@ class Evaluation:
             events=stop - start,
             by_cold_users=int((~self.warm_users[start:stop]).sum()),
             on_cold_items=int((~self.warm_items[start:stop]).sum()),
-            metrics=self._means(chosen),
+            metrics=means(self.values, chosen),
         )
-
-    def _means(self, chosen: NDArray[np.bool_]) -> dict[str, float]:
-        return {name: float(value[chosen].mean()) if chosen.any() else np.nan for name, value in self.values.items()}
-
-
-def day(moment: int, time_unit: str) -> str:
-    """A date in UTC for people; the plain number where it is a row, or beyond the calendar."""
-    if time_unit == "row":
-        return f"row {moment:,}"
-    if not _FIRST_DATE <= moment <= _LAST_DATE:
-        return f"{moment:,} s"
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)).date().isoformat()
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and np.isnan(value) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matinee.train.evaluation import day
+from matinee.pages.axes import instant
 from matinee.train.picture import COLOURS, SOFT, picture
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evaluation_plot(evaluations: Mapping[str, Evaluation], title: str) -> bytes:
         below.set_ylim(-2, 102)
         below.set_ylabel("% of the events")
         below.legend(frameon=False, fontsize=9, labelcolor=SOFT)
-        starts = [day(bucket.first_s, first.time_unit) for bucket in buckets]
+        starts = [instant(bucket.first_s, first.time_unit, date_only=True) for bucket in buckets]
         below.set_xticks(places, starts, rotation=45, ha="right", fontsize=8)
         below.set_xlabel("where each tenth of the events begins")
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["RawId", "RawIds"]
@@ -54,6 +56,17 @@ class RawIds:
                 return int(self._order[at]) + 1
         return self._numbers.get(text, 0)
 
+    def all_dense(self, raw: Sequence[RawId]) -> NDArray[np.int32]:
+        """The dense ids of many, (raw,); numbers that a version has are looked up all at once."""
+        if not (self._integers and self._raw.size and set(map(type, raw)) == {int}):
+            return np.array([self.dense(str(each)) for each in raw], np.int32)
+        numbers = np.array(raw, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, numbers), self._raw.size - 1)
+        found = np.where(self._sorted[at] == numbers, self._order[at] + 1, 0).astype(np.int32)
+        for place in np.flatnonzero(found == 0) if self._new else ():
+            found[place] = self._numbers.get(str(raw[place]), 0)
+        return found
+
     def number(self, text: str) -> int:
         """The dense id, given now where there was none."""
         found = self.dense(text)
@@ -70,6 +83,15 @@ class RawIds:
         text = self._new[dense - self._raw.size - 1]
         number = _integer(text) if self._integers else None
         return text if number is None else number
+
+    def all_raw(self, dense: NDArray[np.int32]) -> list[list[RawId | None]]:
+        """The raw ids of a table of dense ids, (rows, columns); None where it has a 0."""
+        if not self._raw.size or dense.max(initial=0) > self._raw.size:
+            return [[self.raw(each) if each else None for each in row] for row in dense.tolist()]
+        raw: list[list[RawId | None]] = self._raw[dense - 1].tolist()
+        for row, column in np.argwhere(dense == 0).tolist():
+            raw[row][column] = None
+        return raw
 
 
 def _integer(text: str) -> int | None:

@@ -55,7 +55,9 @@ def _head(document: Mapping[str, Any]) -> Text:
     elif arrivals["speed"] is not None:
         pace = f"{arrivals['speed']:g} times as fast as the log"
     state = document["state"] + ("" if left is None else f", {duration(left)} left")
-    return Text(f"{plan['dataset']} {plan['version']}, {plan['split']}: {document['events']:,} events, {pace}; {state}")
+    return _line(
+        f"{plan['dataset']} {plan['version']}, {plan['split']}: {document['events']:,} events, {pace}; {state}"
+    )
 
 
 def _column(
@@ -98,11 +100,16 @@ def _column(
 
 
 def _network(document: Mapping[str, Any]) -> Text:
+    busiest = sorted(document["network"].items(), key=lambda named: -named[1]["in_bytes"] - named[1]["out_bytes"])
     flows = [
-        f"{name} in {show_size(flow['in_per_s'])}/s, out {show_size(flow['out_per_s'])}/s"
-        for name, flow in document["network"].items()
+        f"{name} in {show_size(flow['in_per_s'])}/s, out {show_size(flow['out_per_s'])}/s" for name, flow in busiest
     ]
-    return Text("network: " + ("; ".join(flows) or "install psutil to see it"))
+    return _line("network: " + ("; ".join(flows) or "install psutil to see it"))
+
+
+def _line(text: str) -> Text:
+    """One line, cut off at the end of the terminal's."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _segment(segment: Mapping[str, Any], metric: str) -> str:

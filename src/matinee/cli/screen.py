@@ -16,7 +16,7 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 
 
 class Screen:
-    """A context manager: whatever ends it leaves the terminal as a terminal should be."""
+    """There from the beginning; as a context manager it leaves the terminal as it should be, whatever ends it."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs rich
@@ -25,6 +25,7 @@ class Screen:
         console = Console(file=stream, markup=False, highlight=False)
         # What is printed meanwhile goes where it always goes: Live would take stdout and stderr over.
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+        self._live.start()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -35,14 +36,21 @@ class Screen:
         """Replace the picture."""
         self._live.update(picture, refresh=True)
 
+    def say(self, line: str) -> None:
+        """Print a line above the picture."""
+        self._live.console.print(line, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the last picture, and the cursor below it."""
+        self._live.stop()
+
     def __enter__(self) -> Self:
-        self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self.close()
 
 
 def graph(values: Iterable[float], width: int) -> str:

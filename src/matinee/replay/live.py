@@ -48,8 +48,9 @@ _GIVE_WAY_S: Final = 0.0005  # Python's own 5 ms would be seen in the latencies
 class Live:
     """An `Observer` of a replay, and a context manager around it: the block is the replay.
 
-    What is raised through the block decides how the replay is said to have ended: nothing for `finished`, an interrupt
-    for `interrupted`, all else for `failed`. Trouble with live.json stops no replay: it is said once.
+    How the block is left decides how the replay is said to have ended: with an interrupt it was `interrupted`, with any
+    other exception it `failed`, without one it is what `state` has been set to. Trouble with live.json stops no replay:
+    it is said once.
 
     Args:
         folder: of the replay; what its journals tell already is counted.
@@ -59,6 +60,9 @@ class Live:
         show: called with each document, in the thread that makes them. Without it `progress` is told a line now and
             then.
         progress: see above.
+
+    Attributes:
+        state: how the replay has ended where nothing is raised.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Live:
     ) -> None:
         self._folder, self._plan, self._show = folder, plan, show
         self._progress = progress or Silent()
+        self.state: State = "finished"
         self._tally = Tally.from_journals(folder, stream, plan, arms, models=models)
         asked_s = stream.times_s[stream.asked_from :]
         self._due_us = due_us(asked_s, plan.arrivals) if plan.arrivals.is_open_loop else None
@@ -104,11 +109,11 @@ class Live:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        self._make(_state(kind))
+        self._make(self.state if kind is None else _state(kind))
 
     def _keep(self) -> None:
         with _giving_way():
-            wait_s = _EVERY_S
+            wait_s = 0.0
             while not self._ended.wait(wait_s):
                 began_s = time.monotonic()
                 self._make("running")
@@ -184,9 +189,7 @@ class Live:
 _PACE_WINDOWS: Final = 10
 
 
-def _state(kind: type[BaseException] | None) -> State:
-    if kind is None:
-        return "finished"
+def _state(kind: type[BaseException]) -> State:
     return "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
 
 

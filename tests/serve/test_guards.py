@@ -39,7 +39,7 @@ def test_every_request_needs_the_token_and_has_a_size(start: Starter, models: di
 
 
 def test_too_many_are_sent_away_until_later(start: Starter, models: dict[str, Path]) -> None:
-    server = start(models["plain"], max_queue=2, max_batch=1, batch_wait_ms=200)
+    server = start(models["plain"], max_queue=2, batch_wait_ms=200)
     with ThreadPoolExecutor(8) as pool:
         answers = [*pool.map(lambda user: server.client.post("/v1/recommend", json={"user": user}), range(8))]
     refused = [answer for answer in answers if answer.status_code == 429]

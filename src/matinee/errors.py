@@ -31,6 +31,7 @@ MatineeError
 ├── BackupError                 a backup is damaged or none of ours, or does not come back as it was
 ├── DatabaseError               Postgres does not answer or refuses, or its tables are of a newer Matinee
 ├── TrackingError               MLflow does not answer, or refuses
+├── ReplayError                 a replay cannot begin or go on: its folder, or what a server makes of it
 └── LineageError                the chain has a gap or a changed byte
 """
 
@@ -51,6 +52,7 @@ __all__ = [
     "ModelError",
     "ModelMismatchError",
     "ModelNotFoundError",
+    "ReplayError",
     "ServiceError",
     "SourceArchiveError",
     "SourceChecksumError",
@@ -198,6 +200,10 @@ class DatabaseError(MatineeError):
 
 class TrackingError(MatineeError):
     """MLflow does not answer, or refuses."""
+
+
+class ReplayError(MatineeError):
+    """A replay cannot begin or go on: its folder, or what a server makes of it."""
 
 
 class LineageError(MatineeError):

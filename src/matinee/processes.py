@@ -37,13 +37,15 @@ def start_tied(
     *,
     environment: Mapping[str, str],
     output: IO[bytes] | int = subprocess.DEVNULL,
+    errors: IO[bytes] | int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
     """Start a program that is killed when this process ends, even by SIGKILL.
 
     Args:
         argv: the program as an absolute path, and its arguments.
         environment: all of its environment.
-        output: where its stdout and stderr go.
+        output: where its stdout goes.
+        errors: where its stderr goes; by default with stdout.
 
     Raises:
         OSError: it cannot be started.
@@ -55,7 +57,7 @@ def start_tied(
     def keep() -> None:
         # The kernel watches the thread that started the child, not the process: this one lives as long as the child.
         try:
-            process = _popen([*tie, *map(str, argv)], environment, output)
+            process = _popen([*tie, *map(str, argv)], environment, output, errors=errors)
         except OSError as error:
             started.append(error)
             ready.set()
@@ -121,13 +123,17 @@ def is_same(pid: int, birth: str) -> bool:
 
 
 def _popen(
-    argv: list[str], environment: Mapping[str, str], output: IO[bytes] | int, folder: Path | None = None
+    argv: list[str],
+    environment: Mapping[str, str],
+    output: IO[bytes] | int,
+    folder: Path | None = None,
+    errors: IO[bytes] | int = subprocess.STDOUT,
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         env=dict(environment),
         cwd=folder,
         start_new_session=True,

@@ -135,6 +135,23 @@ class Version:
         except (OSError, pa.ArrowException) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
 
+    def ratings(self, split: Split) -> NDArray[np.float64]:
+        """The ratings of the split's events in order of time; (n,), NaN where there is none.
+
+        Raises:
+            VersionDamagedError: the file is missing or cannot be read.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - see events
+        from pyarrow import parquet  # noqa: PLC0415 - see events
+
+        path = self.folder / events_path(split)
+        try:
+            column = parquet.read_table(path, columns=["rating"]).column("rating")
+        except (OSError, pa.ArrowException) as error:
+            raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
+        ratings: NDArray[np.float64] = column.to_numpy().astype(np.float64, copy=False)  # a missing one becomes NaN
+        return ratings
+
     @cached_property
     def known_items(self) -> NDArray[np.bool_]:
         """Whether an item is warm, by dense id; (items + 1,), False for 0."""

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from matinee.errors import DiskFullError
+from matinee.model.atomic import is_full
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["OUTCOMES", "Asked", "Journal", "Told", "asked_records", "told_records"]
+__all__ = ["MISSED", "OUTCOMES", "Asked", "Journal", "Told", "asked_records", "titles", "told_records"]
 
 # Of a question; the first is the only one that has a rank and a list.
 OUTCOMES: Final = ("answered", "time limit", "connection lost", "refused (429)", "refused (503)", "other error")
@@ -103,7 +106,7 @@ _TOLD_TYPE: Final = np.dtype(
 
 
 class Journal:
-    """The two files of one arm, open for appending; the end of a record that was cut off by a kill is removed first.
+    """The files of one arm, open for appending; the end of a record that was cut off by a kill is removed first.
 
     Args:
         folder: of the replay.
@@ -114,21 +117,49 @@ class Journal:
     def __init__(self, folder: Path, arm: str, k: int) -> None:
         self._ask = struct.Struct(_ASKED.format(k=k))
         self._tell = struct.Struct(_TOLD)
+        self._folder, self._arm = folder, arm
         self._asked = _open(folder / f"{arm}.asked", self._ask.size)
         self._told = _open(folder / f"{arm}.told", self._tell.size)
+        self._titles = {title: place for place, title in enumerate(titles(folder, arm))}
 
     def asked(self, entry: Asked) -> None:
-        """Write it down; to be called before the event is told."""
-        os.write(self._asked, self._ask.pack(*entry[:-2], *entry.items, entry.late))
+        """Write it down; to be called before the event is told.
+
+        Raises:
+            DiskFullError: no space left for it.
+        """
+        self._write(self._asked, self._ask.pack(*entry[:-2], *entry.items, entry.late))
 
     def told(self, entry: Told) -> None:
-        """Write it down; to be called once the event was acknowledged."""
-        os.write(self._told, self._tell.pack(*entry))
+        """Write it down; to be called once the event was acknowledged; raises as `asked`."""
+        self._write(self._told, self._tell.pack(*entry))
+
+    def model(self, title: str) -> int:
+        """The place of a model in the arm's list of models that have answered; a new one is written down."""
+        place = self._titles.get(title)
+        if place is None:
+            place = self._titles[title] = len(self._titles)
+            with (self._folder / f"{self._arm}.models").open("a", encoding="utf-8") as file:
+                file.write(" ".join(title.split()) + "\n")
+        return place
 
     def close(self) -> None:
         """Let go of the files."""
         os.close(self._asked)
         os.close(self._told)
+
+    def _write(self, handle: int, record: bytes) -> None:
+        try:
+            written = os.write(handle, record)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            written = 0
+        if written < len(record):  # a part of it is cut off when the journal is opened again
+            raise DiskFullError(
+                f"{self._folder}: no space left for the journal of the replay; make room and run the same command "
+                "again: it goes on from here"
+            )
 
 
 def asked_records(folder: Path, arm: str, k: int) -> NDArray[Any]:
@@ -141,10 +172,18 @@ def told_records(folder: Path, arm: str) -> NDArray[Any]:
     return _read(folder / f"{arm}.told", _TOLD_TYPE)
 
 
+def titles(folder: Path, arm: str) -> list[str]:
+    """The models that have answered, in the order of their first answers."""
+    try:
+        return (folder / f"{arm}.models").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def _open(path: Path, size: int) -> int:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    whole = os.fstat(handle).st_size // size * size
-    os.ftruncate(handle, whole)
+    if over := os.fstat(handle).st_size % size:
+        os.ftruncate(handle, os.fstat(handle).st_size - over)
     return handle
 
 

@@ -8,13 +8,17 @@ import pytest
 from rich.console import Console
 
 from matinee.cli.replay_picture import picture
+from matinee.replay.folder import Record
 from matinee.replay.journal import Asked, Told
 from matinee.replay.live import Live
-from matinee.replay.plan import Arrivals, Plan
+from matinee.replay.plan import Arm, Arrivals, Plan
+from matinee.replay.stage import Begun
 from replay_oracle import make_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from matinee.replay.stream import Stream
 
 NAMES = ("sse-pt", "popularity", "markov")
 
@@ -25,8 +29,7 @@ def document(tmp_path: Path) -> dict[str, Any]:
     shown: list[dict[str, Any]] = []
     stream = make_stream([(number % 4 == 0, True) for number in range(40)])
     plan = Plan("toy", "0123456789abcdef", "00", arrivals=Arrivals(rate=200))
-    models = {name: [f"{name} 0a1b"] for name in NAMES}
-    with Live(tmp_path, stream, plan, NAMES, models=models, show=shown.append) as live:
+    with Live(session(tmp_path, plan, stream), show=shown.append) as live:
         for event in range(40):
             now_us = time.time_ns() // 1000
             for name in NAMES:
@@ -38,6 +41,13 @@ def document(tmp_path: Path) -> dict[str, Any]:
                 live.asked(name, asked)
                 live.told(name, Told(event, 0, 1, 0, now_us, now_us, now_us + 100, 500, 250))
     return shown[-1]
+
+
+def session(folder: Path, plan: Plan, stream: Stream) -> Begun:
+    record = Record(
+        "20261125-120000-0a1b2c3d4e5f", plan, tuple(Arm(name, "", "", "", "", "") for name in NAMES), (), {}
+    )
+    return Begun(folder, record.begun(), stream)
 
 
 def drawn(document: dict[str, Any], width: int, height: int) -> list[str]:
@@ -79,7 +89,7 @@ def test_before_the_first_answer_there_is_nothing_to_say(tmp_path: Path) -> None
     shown: list[dict[str, Any]] = []
     plan = Plan("toy", "0123456789abcdef", "00")
     stream = make_stream([(True, True)])
-    with Live(tmp_path, stream, plan, NAMES, models={name: [] for name in NAMES}, show=shown.append):
+    with Live(session(tmp_path, plan, stream), show=shown.append):
         pass
     lines = drawn(shown[-1], 80, 24)
     assert "as fast as possible" in lines[0]

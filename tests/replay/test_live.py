@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from matinee.replay.folder import Record
 from matinee.replay.journal import Asked, Journal, Told
 from matinee.replay.live import LIVE, Live
 from matinee.replay.live_line import duration, line
-from matinee.replay.plan import Arrivals, Plan
+from matinee.replay.plan import Arm, Arrivals, Plan
+from matinee.replay.stage import Begun
 from matinee.replay.tally import Tally
 from matinee.schema.progress import Silent
 from replay_oracle import make_stream
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
     from matinee.replay.stream import Stream
 
-ARMS = ["one", "other"]
-MODELS = {"one": ["sse-pt 0a1b"], "other": ["popularity 2c3d"]}
+ARMS = ("one", "other")
 N = 400
 
 
@@ -53,6 +54,8 @@ class Player:
     def __init__(self, folder: Path, live: Live | None = None) -> None:
         self._live = live
         self._journals = {arm: Journal(folder, arm, 10) for arm in ARMS}
+        for arm in ARMS:
+            (folder / f"{arm}.models").write_text(f"{arm} 0a1b2c3d\n")
 
     def play(self, first: int, last: int, session: int = 0) -> None:
         for event in range(first, last):
@@ -77,6 +80,11 @@ def plan(**arrivals: Any) -> Plan:
     return Plan("toy", "0123456789abcdef", "00", arrivals=Arrivals(**arrivals))
 
 
+def session(folder: Path, stream: Stream, plan: Plan, arms: tuple[str, ...] = ARMS) -> Begun:
+    record = Record("20261125-120000-0a1b2c3d4e5f", plan, tuple(Arm(arm, "", "", "", "", "") for arm in arms), (), {})
+    return Begun(folder, record.begun(), stream)
+
+
 def read(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / LIVE).read_text())
     return found
@@ -91,7 +99,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 def test_the_last_document_says_what_the_journals_say(tmp_path: Path, stream: Stream) -> None:
     shown: list[dict[str, Any]] = []
-    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=shown.append) as live:
+    with Live(session(tmp_path, stream, plan()), show=shown.append) as live:
         player = Player(tmp_path, live)
         player.play(0, N // 2)
         wait_for(lambda: bool(shown) and shown[-1]["arms"]["other"]["told"] == N // 2 - 10)
@@ -99,11 +107,12 @@ def test_the_last_document_says_what_the_journals_say(tmp_path: Path, stream: St
         player.play(N // 2, N)
     final = read(tmp_path)
     assert (running["state"], final["state"], final["events"]) == ("running", "finished", N - 10)
-    tally = Tally.from_journals(tmp_path, stream, plan(), ARMS, models=MODELS)
+    assert final["id"] == "20261125-120000-0a1b2c3d4e5f"
+    tally = Tally.from_journals(tmp_path, stream, plan(), ARMS)
     assert final["arms"] == tally.figures()
     assert final["windows"] == tally.windows()
     assert final == json.loads(json.dumps(shown[-1]))
-    assert final["arms"]["one"]["model"] == "sse-pt 0a1b"
+    assert final["arms"]["one"]["model"] == "one 0a1b2c3d"
     assert Plan.from_json(final["plan"]) == plan()
     assert 0 < final["arms"]["one"]["answered"] < final["arms"]["one"]["asked"] == N - 10
     assert running["left_s"] > 0
@@ -114,7 +123,7 @@ def test_the_last_document_says_what_the_journals_say(tmp_path: Path, stream: St
 
 def test_what_was_written_down_before_is_counted(tmp_path: Path, stream: Stream) -> None:
     Player(tmp_path).play(0, 100)
-    with Live(tmp_path, stream, plan(), ARMS, models=MODELS) as live:
+    with Live(session(tmp_path, stream, plan())) as live:
         Player(tmp_path, live).play(100, N, session=1)
     assert read(tmp_path)["arms"]["one"]["told"] == N - 10
     assert {window["session"] for window in read(tmp_path)["windows"]["one"]} == {0, 1}
@@ -122,7 +131,7 @@ def test_what_was_written_down_before_is_counted(tmp_path: Path, stream: Stream)
 
 def test_nothing_is_lost_while_documents_are_made(tmp_path: Path) -> None:
     many = make_stream([(True, True)] * 20_000)
-    with Live(tmp_path, many, plan(), ["one"], models={"one": []}, show=lambda _: None) as live:
+    with Live(session(tmp_path, many, plan(), ("one",)), show=lambda _: None) as live:
         for event in range(20_000):
             now_us = time.time_ns() // 1000
             live.told("one", Told(event, 0, 1, 0, now_us, now_us, now_us, 50, 20))
@@ -136,7 +145,7 @@ def test_what_ends_a_replay_is_its_state(
     raised: type[BaseException], state: str, tmp_path: Path, stream: Stream
 ) -> None:
     progress = Listener()
-    with pytest.raises(raised), Live(tmp_path, stream, plan(), ARMS, models=MODELS, progress=progress):
+    with pytest.raises(raised), Live(session(tmp_path, stream, plan()), progress=progress):
         raise raised
     assert read(tmp_path)["state"] == state
     assert progress.lines[-1].endswith(f"| {state}")
@@ -147,7 +156,7 @@ def test_a_file_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path: 
     (tmp_path / f".{LIVE}.new").mkdir()
     progress = Listener()
     shown: list[dict[str, Any]] = []
-    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=shown.append, progress=progress):
+    with Live(session(tmp_path, stream, plan()), show=shown.append, progress=progress):
         wait_for(lambda: len(shown) > 3)
     assert len(progress.lines) == 1
     assert re.search(r"live\.json cannot be kept up to date \(Is a directory\); the replay goes on", progress.lines[0])
@@ -158,7 +167,7 @@ def test_a_terminal_that_goes_away_stops_nothing(tmp_path: Path, stream: Stream)
     def show(_: dict[str, Any]) -> None:
         raise BrokenPipeError
 
-    with Live(tmp_path, stream, plan(), ARMS, models=MODELS, show=show) as live:
+    with Live(session(tmp_path, stream, plan()), show=show) as live:
         Player(tmp_path, live).play(0, N)
         wait_for((tmp_path / LIVE).exists)
     assert read(tmp_path)["arms"]["one"]["told"] == N - 10
@@ -172,14 +181,14 @@ def test_away_from_a_terminal_a_line_is_said_now_and_then(
     numbers = r"hr@10 0\.\d{4}, ndcg@10 0\.\d{4}, mrr@10 0\.\d{4}, p50 3\.0 ms, p99 3\.0 ms"
     told = rf"200 of 390 told, [\d,]+/s, {numbers}, 22 unanswered"
     wanted = re.compile(rf"^one: {told}; other: {told} \| (.* \| )?2 s left$")
-    with Live(tmp_path, stream, plan(rate=100), ARMS, models=MODELS, progress=progress) as live:
+    with Live(session(tmp_path, stream, plan(rate=100)), progress=progress) as live:
         Player(tmp_path, live).play(0, 210)
         wait_for(lambda: any(wanted.search(said) for said in progress.lines))
 
 
 def test_time_left_is_what_the_arrivals_say(tmp_path: Path, stream: Stream) -> None:
     shown: list[dict[str, Any]] = []
-    with Live(tmp_path, stream, plan(speed=60), ARMS, models=MODELS, show=shown.append) as live:
+    with Live(session(tmp_path, stream, plan(speed=60)), show=shown.append) as live:
         player = Player(tmp_path, live)
         wait_for(lambda: bool(shown))
         assert shown[-1]["left_s"] == N - 10 - 1  # a minute of the log a second
@@ -190,7 +199,7 @@ def test_time_left_is_what_the_arrivals_say(tmp_path: Path, stream: Stream) -> N
 
 def test_without_psutil_there_is_no_network(tmp_path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
-    with Live(tmp_path, stream, plan(), ARMS, models=MODELS):
+    with Live(session(tmp_path, stream, plan())):
         pass
     assert read(tmp_path)["network"] == {}
     assert line(read(tmp_path)).endswith(" | finished")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -20,20 +21,21 @@ from matinee.errors import MatineeError
 from matinee.network import Meter
 from matinee.replay.clock import due_us
 from matinee.replay.live_line import line
-from matinee.replay.tally import Tally
+from matinee.replay.tally import Tally, model_titles
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
 
     from matinee.network import Reading
     from matinee.replay.journal import Asked, Told
-    from matinee.replay.plan import Plan
-    from matinee.replay.stream import Stream
+    from matinee.replay.observer import Observer
+    from matinee.replay.stage import Begun
 
-__all__ = ["LIVE", "Live", "State"]
+__all__ = ["LIVE", "Live", "State", "live"]
 
 LIVE: Final = "live.json"
 State = Literal["running", "finished", "interrupted", "failed"]
@@ -42,53 +44,53 @@ _FORMAT: Final = 1
 _EVERY_S: Final = 1.0
 _MOST_SHARE: Final = 0.1  # of a processor's time; where a document takes longer than 0.1 s, it is made more rarely
 _LINE_EVERY_S: Final = 10.0
+_PACE_WINDOWS: Final = 10
 _GIVE_WAY_S: Final = 0.0005  # Python's own 5 ms would be seen in the latencies
 
 
-class Live:
-    """An `Observer` of a replay, and a context manager around it: the block is the replay.
+def live(
+    *, show: Callable[[dict[str, Any]], None] | None = None, progress: Progress | None = None
+) -> Callable[[Begun], AbstractContextManager[Sequence[Observer]]]:
+    """What `matinee.replay.stage.play` takes as `watch`; for the arguments see `Live`."""
 
-    How the block is left decides how the replay is said to have ended: with an interrupt it was `interrupted`, with any
-    other exception it `failed`, without one it is what `state` has been set to. Trouble with live.json stops no replay:
-    it is said once.
+    @contextmanager
+    def watch(begun: Begun) -> Iterator[Sequence[Observer]]:
+        with Live(begun, show=show, progress=progress) as observer:
+            yield [observer]
+
+    return watch
+
+
+class Live:
+    """An `Observer` of one session of a replay, and a context manager around it.
+
+    How the block is left decides how the session is said to have ended: without an exception it `finished`, by an
+    interrupt it was `interrupted`, by any other it `failed`. Trouble with live.json stops no replay: it is said once.
 
     Args:
-        folder: of the replay; what its journals tell already is counted.
-        stream, plan: what is replayed.
-        arms: their names.
-        models: titles of the models that have answered, by arm, in order of their first answer; may grow meanwhile.
+        begun: the session; what the journals of its folder tell already is counted.
         show: called with each document, in the thread that makes them. Without it `progress` is told a line now and
             then.
         progress: see above.
-
-    Attributes:
-        state: how the replay has ended where nothing is raised.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        stream: Stream,
-        plan: Plan,
-        arms: Sequence[str],
-        *,
-        models: Mapping[str, Sequence[str]],
-        show: Callable[[dict[str, Any]], None] | None = None,
-        progress: Progress | None = None,
+        self, begun: Begun, *, show: Callable[[dict[str, Any]], None] | None = None, progress: Progress | None = None
     ) -> None:
-        self._folder, self._plan, self._show = folder, plan, show
-        self._progress = progress or Silent()
-        self.state: State = "finished"
-        self._tally = Tally.from_journals(folder, stream, plan, arms, models=models)
-        asked_s = stream.times_s[stream.asked_from :]
-        self._due_us = due_us(asked_s, plan.arrivals) if plan.arrivals.is_open_loop else None
+        record, stream, self._folder = begun.record, begun.stream, begun.folder
+        arms = [arm.name for arm in record.arms]
+        self._tally = Tally.from_journals(self._folder, stream, record.plan, arms, models=_Titles(self._folder, arms))
+        asked_s, arrivals = stream.times_s[stream.asked_from :], record.plan.arrivals
+        self._due_us = due_us(asked_s, arrivals) if arrivals.is_open_loop else None
         self._events = stream.asked
+        self._facts = {"format": _FORMAT, "id": record.id, "plan": record.plan.as_json()}
+        self._began = record.sessions[-1].began
+        self._show, self._progress = show, progress or Silent()
         self._asked: deque[tuple[str, Asked]] = deque()
         self._told: deque[tuple[str, Told]] = deque()
         self._meter = _meter()
-        self._began = datetime.now(UTC)
         self._said_s = time.monotonic()
-        self._trouble = ""
+        self._is_in_trouble = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="live view", daemon=True)
 
@@ -109,7 +111,7 @@ class Live:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        self._make(self.state if kind is None else _state(kind))
+        self._make(_state(kind))
 
     def _keep(self) -> None:
         with _giving_way():
@@ -142,16 +144,12 @@ class Live:
             self._tally.told(*self._told.popleft())
 
     def _document(self, state: State) -> dict[str, Any]:
-        now = datetime.now(UTC)
         arms = self._tally.figures()
         windows = self._tally.windows()
-        return {
-            "format": _FORMAT,
-            "id": self._folder.name,
+        return self._facts | {
             "state": state,
-            "plan": self._plan.as_json(),
-            "began": self._began.isoformat(timespec="seconds"),
-            "updated": now.isoformat(timespec="milliseconds"),
+            "began": self._began,
+            "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "events": self._events,
             "left_s": self._left_s(arms, windows) if state == "running" else None,
             "arms": arms,
@@ -181,15 +179,30 @@ class Live:
             beside.write_bytes(msgspec.json.encode(document))
             beside.replace(path)
         except OSError as error:
-            if not self._trouble:
-                self._trouble = f"{path} cannot be kept up to date ({error.strerror or error}); the replay goes on"
-                self._progress.say(self._trouble)
+            if not self._is_in_trouble:
+                self._is_in_trouble = True
+                self._progress.say(f"{path} cannot be kept up to date ({error.strerror}); the replay goes on")
 
 
-_PACE_WINDOWS: Final = 10
+class _Titles(Mapping[str, Sequence[str]]):
+    """Titles of the models that have answered, by arm, as the folder has them when it is asked."""
+
+    def __init__(self, folder: Path, arms: Sequence[str]) -> None:
+        self._folder, self._arms = folder, arms
+
+    def __getitem__(self, arm: str) -> Sequence[str]:
+        return model_titles(self._folder, arm)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arms)
+
+    def __len__(self) -> int:
+        return len(self._arms)
 
 
-def _state(kind: type[BaseException]) -> State:
+def _state(kind: type[BaseException] | None) -> State:
+    if kind is None:
+        return "finished"
     return "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
 
 

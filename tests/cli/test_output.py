@@ -28,7 +28,7 @@ def test_who_should_be_silent_is(output: Output, capsys: pytest.CaptureFixture[s
     output.table(("name",), [("train",)])
     output.line("line")
     output.facts({"a": 1})
-    assert isinstance(output.progress(), Silent)
+    assert isinstance(output.listener(), Silent)
     assert capsys.readouterr() == ("", "")
 
 

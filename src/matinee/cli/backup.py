@@ -19,7 +19,7 @@ def backup(file: Path, /, *, data_dir: Path | None = None, output: Output = SPEA
     """
     from matinee.stack.backup import backup as write  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    made = write(file, data_dir=data_folder(data_dir), progress=output.progress())
+    made = write(file, data_dir=data_folder(data_dir), progress=output.progress(data_dir))
     output.facts(
         {
             "databases": _counted(made.databases, "rows"),
@@ -43,7 +43,7 @@ def restore(file: Path, /, *, force: Flag = False, data_dir: Path | None = None,
     """
     from matinee.stack.restore import restore as bring  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    restored = bring(file, force=force, data_dir=data_folder(data_dir), progress=output.progress())
+    restored = bring(file, force=force, data_dir=data_folder(data_dir), progress=output.listener())
     output.facts(
         {
             "made": restored.made,

@@ -72,7 +72,7 @@ def evaluate(
         seed=seed,
         engine=engine,
         out=out,
-        progress=output.progress(),
+        progress=output.progress(place.data_dir),
         **place.settled(),
     )
     if output.speaks:

@@ -23,7 +23,7 @@ def lineage(version: str | None = None, /, *, place: Place = DEFAULT_PLACE, outp
     """
     from matinee.etl.tracing import trace  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    chain = trace(version, progress=output.progress(), **place.settled())
+    chain = trace(version, progress=output.progress(place.data_dir), **place.settled())
     for line in chain.lines():
         output.line(line)
     output.result(chain.as_json())
@@ -34,4 +34,4 @@ def recorder(data_dir: Path, output: Output) -> "Recorder":
     """Where the stages of a command are recorded: a file in the data folder, and a collector where there is one."""
     from matinee.lineage import Recorder  # noqa: PLC0415 - only stages are recorded
 
-    return Recorder(data_dir / "lineage", read_settings().openlineage_url, warn=output.progress().say)
+    return Recorder(data_dir / "lineage", read_settings().openlineage_url, warn=output.listener().say)

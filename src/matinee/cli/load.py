@@ -35,7 +35,7 @@ def load(
         endpoint=endpoint or settings.endpoint,
         recheck=recheck,
         lineage=recorder(settings.data_dir, output),
-        progress=output.progress(),
+        progress=output.progress(settings.data_dir),
     )
     print_published(published, output)
 

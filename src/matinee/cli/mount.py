@@ -23,7 +23,7 @@ def mount(version: str, directory: Path, /, *, place: Place = DEFAULT_PLACE, out
     from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
     where = place.settled()
-    mounted = verbs.mount(version, directory, progress=output.progress(), **where)
+    mounted = verbs.mount(version, directory, progress=output.progress(place.data_dir), **where)
     if where["store"] is not None:  # the embedded one has said so before it began to wait, and is gone by now
         output.line(f"{mounted.dataset} {mounted.id}: {mounted.directory}, until `matinee unmount {mounted.directory}`")
     output.result(mounted)

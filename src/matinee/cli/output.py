@@ -6,11 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
 from matinee.schema.progress import Progress, Silent
+from matinee.settings import read_settings
 
 __all__ = ["SPEAKING", "Flag", "Output"]
 
@@ -39,13 +41,19 @@ class Output:
         """Whether a person reads along."""
         return not (self.quiet or self.json)
 
-    def progress(self) -> Progress:
+    def listener(self) -> Progress:
         """Who listens to long work: a bar on a terminal, one line a phase elsewhere, nobody with --quiet and --json."""
         if not self.speaks:
             return Silent()
         from matinee.cli.progress import listener  # noqa: PLC0415 - a command without long work needs none
 
         return listener(sys.stderr)
+
+    def progress(self, data_dir: Path | None = None) -> Progress:
+        """The same, and whoever looks at the data folder (None is the one of the settings) sees it as well."""
+        from matinee.cli.work_note import Noting  # noqa: PLC0415 - see listener
+
+        return Noting(self.listener(), data_dir or read_settings().data_dir)
 
     def line(self, text: str = "") -> None:
         """One line for a person."""

@@ -30,7 +30,7 @@ def promote(
     from matinee.train.find import find_model_folder  # noqa: PLC0415 - as above
 
     where = data_folder(data_dir)
-    folder = find_model_folder(model, where, progress=output.progress())
+    folder = find_model_folder(model, where, progress=output.progress(data_dir))
     promoted = change(folder, port=port, timeout_s=timeout_s, data_dir=where)
     output.line(f"{promoted.url} answers with {promoted.model} now.")
     output.facts({"before": promoted.before, "workers": promoted.workers})

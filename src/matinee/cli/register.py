@@ -24,7 +24,7 @@ def register(
 
     where = data_folder(data_dir)
     registered = enrol(
-        folder, location=location, data_dir=where, lineage=recorder(where, output), progress=output.progress()
+        folder, location=location, data_dir=where, lineage=recorder(where, output), progress=output.progress(data_dir)
     )
     state = "was registered already" if registered.unchanged else "is registered"
     output.line(f"{registered.dataset} {registered.id} {state}.")

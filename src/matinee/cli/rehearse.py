@@ -47,7 +47,7 @@ def rehearse(
         train=train,
         archives=settings.cache,
         openlineage_url=settings.openlineage_url,
-        progress=output.progress(),
+        progress=output.progress(place.data_dir),
         **place.settled(settings),
     )
     if output.speaks:

@@ -19,6 +19,6 @@ def restart(services: list[str] | None = None, /, *, data_dir: Path | None = Non
     """
     from matinee.stack.lifecycle import restart as again  # noqa: PLC0415 - a command's rooms are loaded when called
 
-    stack = again(services, data_dir=data_folder(data_dir), progress=output.progress())
+    stack = again(services, data_dir=data_folder(data_dir), progress=output.progress(data_dir))
     print_addresses(stack, output)
     output.result(public(stack))

@@ -58,7 +58,7 @@ def serve(
     from matinee.train.find import find_model_folder  # noqa: PLC0415 - as above
 
     where = data_folder(data_dir)
-    progress = output.progress()
+    progress = output.progress(data_dir)
 
     def ready(address: str) -> None:
         output.line(f"Serving at {address}; try {address}/docs. Ctrl-C ends it.")

@@ -86,7 +86,7 @@ def train(
         track=track,
         force=force,
         lineage=recorder(where["data_dir"], output),
-        progress=output.progress(),
+        progress=output.progress(place.data_dir),
         **where,
     )
     if output.speaks:

@@ -30,7 +30,7 @@ def up(
     """
     from matinee.stack.lifecycle import up as start  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    stack = start(services, data_dir=data_folder(data_dir), listen=listen, progress=output.progress())
+    stack = start(services, data_dir=data_folder(data_dir), listen=listen, progress=output.progress(data_dir))
     print_addresses(stack, output)
     output.result(public(stack))
 

@@ -81,7 +81,9 @@ def publish(folder: Path, /, *, recheck: Flag = False, place: Place = DEFAULT_PL
 
     where = place.settled()
     lineage = recorder(where["data_dir"], output)
-    published = verbs.publish(folder, recheck=recheck, lineage=lineage, progress=output.progress(), **where)
+    published = verbs.publish(
+        folder, recheck=recheck, lineage=lineage, progress=output.progress(place.data_dir), **where
+    )
     print_published(published, output)
 
 
@@ -95,7 +97,7 @@ def verify(version: str = "LATEST", /, *, place: Place = DEFAULT_PLACE, output: 
     """
     from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    verified = verbs.verify(version, progress=output.progress(), **place.settled())
+    verified = verbs.verify(version, progress=output.progress(place.data_dir), **place.settled())
     output.line(
         f"{verified.dataset} {verified.id}: {verified.files} files, {show_size(verified.size_bytes)}, "
         f"each with the SHA-256 of its manifest, in {verified.location}"
@@ -114,7 +116,7 @@ def pull(version: str = "LATEST", /, *, out: Path, place: Place = DEFAULT_PLACE,
     """
     from matinee.etl import versions as verbs  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
-    pulled = verbs.pull(version, out=out, progress=output.progress(), **place.settled())
+    pulled = verbs.pull(version, out=out, progress=output.progress(place.data_dir), **place.settled())
     done = "was there already, verified again" if pulled.unchanged else f"{show_size(pulled.fetched_bytes)} fetched"
     output.line(f"{pulled.dataset} {pulled.id}: {pulled.files} files in {pulled.folder}, {done}")
     output.result(pulled)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 # Not looked up late like the others: modules of the package have the same names, and whoever imports such a module
 # first must not change what `matinee.rehearse` means. They are light themselves. (`from matinee.train import loop` and
 # `from matinee.train.loop import fit` find the room of that name; `import matinee.train.loop as loop` does not.)
+from matinee.dashboard.stage import dashboard
 from matinee.register import register
 from matinee.rehearse import rehearse
 from matinee.serve.stage import serve
@@ -50,6 +51,7 @@ __all__ = [
     "backup",
     "cloud",
     "credentials",
+    "dashboard",
     "data",
     "doctor",
     "down",

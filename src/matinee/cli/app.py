@@ -195,6 +195,13 @@ COMMANDS = (
         "monitor",
     ),
     Command(
+        "dashboard",
+        "matinee.cli.dashboard:dashboard",
+        "Show the journey, versions, trainings and replays of a data folder on a web page, live and read-only.",
+        ("matinee dashboard", "matinee dashboard --open", "matinee dashboard --listen 0.0.0.0 --token-file token"),
+        "dashboard",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",

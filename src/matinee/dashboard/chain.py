@@ -1,0 +1,157 @@
+"""Where one figure of the page came from: the file it was read from, and the links of lineage behind that file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from matinee.errors import LineageError, VersionError
+from matinee.lineage import LocalFiles, trace
+from matinee.lineage.artifact import address
+from matinee.schema.layout import MANIFEST, VERSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from matinee.lineage import Chain, Link
+
+__all__ = ["Origin", "Step", "Traced", "trace_figure"]
+
+_EVENTS: Final = "lineage/events.jsonl"
+_OF_EVERY_FIGURE: Final = {"source", "archive", "version", "published"}
+_OF_A_MODEL: Final = {"checkpoint", "run"}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of a figure without looking at any file.
+
+    Attributes:
+        what: the figure in words.
+        value: as exact as it is known.
+        version: id of the version behind it; empty where that is not known.
+        checkpoints: SHA-256 of the checkpoint.json of the models behind it.
+        models: their folders.
+        replay: the replay's folder, where one is behind it.
+        file: the file that it was read from.
+    """
+
+    what: str
+    value: str
+    version: str
+    file: Path
+    checkpoints: tuple[str, ...] = ()
+    models: tuple[Path, ...] = ()
+    replay: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One link, from the source to the figure.
+
+    Attributes:
+        kind, what, where, sha256, when, run, detail: see `matinee.lineage.Link`; kind 'file' is what the figure was
+            read from.
+        state: 'ok', 'missing', 'changed', or 'unrecorded'.
+    """
+
+    kind: str
+    what: str
+    where: str
+    sha256: str
+    when: str
+    run: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """All steps behind a figure, and what they come to.
+
+    Attributes:
+        steps: the source first, the figure's file last.
+        state: 'ok', 'broken', or 'unrecorded': nothing is wrong, but a step is missing from the record.
+        words: that in a sentence.
+    """
+
+    steps: tuple[Step, ...]
+    state: str
+    words: str
+
+
+def trace_figure(data_dir: Path, origin: Origin) -> Traced:
+    """Follow a figure back to its source; reads every byte of the version and the models that are at hand."""
+    try:
+        chain = _chain(data_dir, origin.version)
+    except (LineageError, VersionError) as error:
+        file = _file_step(data_dir, origin, None)
+        return Traced((file,), "unrecorded", f"Its chain is not recorded: {error}")
+    links = [link for link in chain.links if _is_behind(link, origin)]
+    steps = (*(_step(link) for link in links), _file_step(data_dir, origin, chain))
+    broken = [step for step in steps if step.state in {"missing", "changed"}]
+    told = {step.sha256 for step in steps if step.state == "ok"}  # the same bytes in another place are as good
+    open_ends = [step for step in steps if step.state == "unrecorded" and step.sha256 not in told]
+    if broken:
+        return Traced(steps, "broken", f"Broken: {', '.join(step.kind for step in broken)} is not what was recorded.")
+    if origin.checkpoints and not any(link.kind == "checkpoint" for link in links):
+        return Traced(steps, "unrecorded", "No event tells of the model behind it.")
+    if open_ends:
+        kinds = ", ".join(step.kind for step in open_ends)
+        return Traced(steps, "unrecorded", f"Nothing contradicts it, but no event tells of: {kinds}.")
+    return Traced(steps, "ok", "Verified: every step is as it was recorded, as far as its bytes are on this machine.")
+
+
+def _chain(data_dir: Path, version: str) -> Chain:
+    if not version:
+        raise LineageError("it is not known which version is behind it")
+    folder = next(
+        (path.parent for path in (data_dir / VERSIONS).glob(f"*/*/{MANIFEST}") if path.parent.name == version), None
+    )
+    return trace(version, events=data_dir / _EVENTS, local=LocalFiles(folder) if folder else None)
+
+
+def _is_behind(link: Link, origin: Origin) -> bool:
+    if link.kind in _OF_EVERY_FIGURE:
+        return True
+    if link.kind in _OF_A_MODEL:
+        at = {address(str(folder)) for folder in origin.models}
+        return link.sha256 in origin.checkpoints or address(link.where) in at
+    return origin.replay is not None and link.kind != "registered" and _lies_in(link, origin.replay)
+
+
+def _lies_in(link: Link, folder: Path) -> bool:
+    """Whether a link is of this replay: it names the folder, or something in it."""
+    here, there = address(str(folder)), address(link.where)
+    return there == here or there.startswith(f"{here}/")
+
+
+def _step(link: Link) -> Step:
+    return Step(
+        link.kind, link.what, link.where, link.sha256, link.when, link.run, link.state,
+        "; ".join([link.detail, *(str(finding) for finding in link.findings)]),
+    )  # fmt: skip
+
+
+def _file_step(data_dir: Path, origin: Origin, chain: Chain | None) -> Step:
+    """The file that the figure was read from, as it is now."""
+    where = str(origin.file.relative_to(data_dir))
+    try:
+        with origin.file.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return Step("file", origin.file.name, where, "", "", "", "missing", "it was there a moment ago")
+    recorded = next(_records_of(origin.file, found, chain), None)
+    if recorded is None:
+        return Step("file", origin.file.name, where, found, "", "", "unrecorded", "read now; no event tells of it")
+    return Step(
+        "file", origin.file.name, where, found, recorded.when, recorded.run, recorded.state, "as the link above says"
+    )
+
+
+def _records_of(file: Path, sha256: str, chain: Chain | None) -> Iterator[Link]:
+    for link in chain.links if chain is not None else ():
+        if link.sha256 == sha256 or address(link.where) == address(str(file)):
+            yield link

@@ -31,6 +31,7 @@ FUNCTIONS_ALONE = {
     "confirm",
     "opened",
     "ready",
+    "show",
 }
 COMMANDS_ALONE = {"yes"}  # a function asks nobody unless it is told whom
 SET_BY_MACHINE = {"data_dir"}

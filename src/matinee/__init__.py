@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from matinee.dashboard.stage import dashboard
 from matinee.register import register
 from matinee.rehearse import rehearse
+from matinee.replay_and_report import replay
 from matinee.serve.stage import serve
 from matinee.train.stage import train
 
@@ -65,6 +66,7 @@ __all__ = [
     "promote",
     "register",
     "rehearse",
+    "replay",
     "restart",
     "restore",
     "serve",

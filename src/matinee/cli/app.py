@@ -202,6 +202,17 @@ COMMANDS = (
         "dashboard",
     ),
     Command(
+        "replay",
+        "matinee.cli.replay:replay",
+        "Play the people of a split as live traffic through served models, and measure quality and behaviour together.",
+        (
+            "matinee replay --against ml-100k/sse-pt",
+            "matinee replay ml-100k --against http://127.0.0.1:8642 --rate 500 --limit 10000",
+            "matinee replay ml-100k --arm net=ml-100k/sse-pt --arm counts=ml-100k/popularity --speed 1000 --max-gap 2",
+        ),
+        "replay",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",

@@ -29,12 +29,11 @@ def due_us(times_s: NDArray[np.int64], arrivals: Arrivals) -> NDArray[np.int64]:
         arrivals: open loop; events of the same second are due at the same moment where the log's times count.
     """
     if arrivals.rate is not None:
-        return np.rint(np.arange(times_s.size) * (1e6 / arrivals.rate)).astype(np.int64)
+        return _whole(np.arange(times_s.size) * (1e6 / arrivals.rate))
     gaps_s = np.diff(times_s, prepend=times_s[:1]) / (arrivals.speed or 1.0)
     if arrivals.max_gap_s is not None:
         gaps_s = np.minimum(gaps_s, arrivals.max_gap_s)
-    after_us: NDArray[np.int64] = np.rint(np.cumsum(gaps_s) * 1e6).astype(np.int64)
-    return after_us
+    return _whole(np.cumsum(gaps_s) * 1e6)
 
 
 class Clock:
@@ -83,6 +82,11 @@ class Timer:
     def close(self) -> None:
         """Let go of it."""
         os.close(self.handle)
+
+
+def _whole(us: NDArray[np.float64]) -> NDArray[np.int64]:
+    whole: NDArray[np.int64] = np.rint(us).astype(np.int64)
+    return whole
 
 
 class _Spec(ctypes.Structure):

@@ -118,9 +118,9 @@ class Journal:
         self._ask = struct.Struct(_ASKED.format(k=k))
         self._tell = struct.Struct(_TOLD)
         self._folder, self._arm = folder, arm
+        self._models = titles(folder, arm)
         self._asked = _open(folder / f"{arm}.asked", self._ask.size)
         self._told = _open(folder / f"{arm}.told", self._tell.size)
-        self._titles = {title: place for place, title in enumerate(titles(folder, arm))}
 
     def asked(self, entry: Asked) -> None:
         """Write it down; to be called before the event is told.
@@ -136,12 +136,16 @@ class Journal:
 
     def model(self, title: str) -> int:
         """The place of a model in the arm's list of models that have answered; a new one is written down."""
-        place = self._titles.get(title)
-        if place is None:
-            place = self._titles[title] = len(self._titles)
+        try:
+            return self._models.index(title)
+        except ValueError:
+            pass  # the first answer of a model
+        line = " ".join(title.split())
+        if line not in self._models:
             with (self._folder / f"{self._arm}.models").open("a", encoding="utf-8") as file:
-                file.write(" ".join(title.split()) + "\n")
-        return place
+                file.write(f"{line}\n")
+            self._models.append(line)
+        return self._models.index(line)
 
     def close(self) -> None:
         """Let go of the files."""

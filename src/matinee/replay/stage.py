@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matinee.replay.stream import Stream
     from matinee.version import Version
 
-__all__ = ["REPLAYS", "Begun", "Played", "Watch", "play"]
+__all__ = ["REPLAYS", "Begun", "Played", "Watch", "check", "play"]
 
 REPLAYS: Final = "replays"  # in the data folder
 
@@ -50,19 +50,19 @@ class Begun:
     stream: Stream = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Played:
     """What came of a replay.
 
     Attributes:
         folder: with its journals.
         record: what is known of it.
-        fresh: False where it had been finished before.
+        stream: what was played; None where it had been finished before.
     """
 
     folder: Path
     record: Record
-    fresh: bool
+    stream: Stream | None = field(repr=False)
 
 
 # Entered when a session begins; gives observers, and sees by what it is left with how the session has ended.
@@ -103,14 +103,14 @@ def play(
         VersionError, ServiceError, DatabaseError, DiskFullError: see the stages.
         KeyboardInterrupt: it was stopped, and everything that had begun was done; the same call goes on.
     """
-    _check(version, arms)
+    check(version, arms)
     fingerprint = plan.fingerprint([arm.word for arm in arms])
     folder = _folder(data_dir.expanduser().absolute() / REPLAYS / version.name, fingerprint, out, again=again)
     folder.mkdir(parents=True, exist_ok=True)
     with _tidied(folder), alone(folder):
         record = Record.read(folder)
         if record is not None and record.is_finished:
-            return Played(folder, record, fresh=False)
+            return Played(folder, record, None)
         from matinee.replay.stream import read_stream  # noqa: PLC0415 - a finished replay needs no events
 
         stream = read_stream(version, plan)
@@ -119,7 +119,27 @@ def play(
             id_ = record.id if record else new_id(fingerprint) if out else folder.name
             session.reach(stack, id_, data_dir.expanduser().absolute(), workers)
             record = session.begin(record, id_)
-            return Played(folder, session.play(record, watch or _nobody), fresh=True)
+            return Played(folder, session.play(record, watch or _nobody), stream)
+
+
+def check(version: Version, arms: Sequence[Against]) -> None:
+    """See that the arms can be told from each other, and that their models belong to the version.
+
+    Raises:
+        UsageError: there is none, or two have one name.
+        ModelMismatchError: a model was not trained on this version.
+    """
+    from matinee.model.checkpoint import check_matches, read_facts  # noqa: PLC0415 - see play
+
+    names = [arm.name for arm in arms]
+    if not names:
+        raise UsageError("whom to replay against is missing: give --against or --arm")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two arms are called {name}; name each with --arm NAME=...")
+    for arm in arms:
+        if arm.folder:
+            check_matches(read_facts(arm.folder), version.manifest.users, version.manifest.items)
 
 
 class _Session:
@@ -243,20 +263,6 @@ class _Session:
     def _check(self) -> None:
         for server in self._servers:
             server.check()
-
-
-def _check(version: Version, arms: Sequence[Against]) -> None:
-    from matinee.model.checkpoint import check_matches, read_facts  # noqa: PLC0415 - see play
-
-    names = [arm.name for arm in arms]
-    if not names:
-        raise UsageError("whom to replay against is missing: give --against or --arm")
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two arms are called {name}; name each with --arm NAME=...")
-    for arm in arms:
-        if arm.folder:
-            check_matches(read_facts(arm.folder), version.manifest.users, version.manifest.items)
 
 
 def _folder(root: Path, fingerprint: str, out: Path | None, *, again: bool) -> Path:

@@ -1,0 +1,286 @@
+"""Replay and report: a split played through served models, measured, and told to those who keep what was measured."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from matinee.errors import MatineeError, ReplayError, UsageError
+from matinee.replay.plan import Arrivals, Order, Plan
+from matinee.schema.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matinee.lineage import Recorder
+    from matinee.replay.against import Against
+    from matinee.replay.observer import Observer
+    from matinee.replay.report import Report
+    from matinee.replay.stage import Begun
+    from matinee.replay.stream import Stream
+    from matinee.version import Version
+
+__all__ = ["Preview", "Replayed", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a replay is going to do, or has done.
+
+    Attributes:
+        plan: what is played.
+        arms: their names, and the address or the folder of each.
+        events, people: that are asked about, in each arm.
+        told_before: events that are told in advance, in each arm.
+        first_s, last_s: Unix seconds of the first and the last event that is asked about.
+        lasts_s: how long their arrivals take; None where they are as fast as possible.
+    """
+
+    plan: Plan
+    arms: dict[str, str]
+    events: int
+    people: int
+    told_before: int
+    first_s: int
+    last_s: int
+    lasts_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a replay.
+
+    Attributes:
+        id: of the replay.
+        folder: with its journals and its report.
+        fresh: False where it had been finished before.
+        report: what was measured.
+    """
+
+    id: str
+    folder: Path
+    fresh: bool
+    report: Report
+
+
+def replay(
+    version: str | Path | None = None,
+    *,
+    split: Literal["eval", "test"] = "eval",
+    against: str | None = None,
+    arms: Sequence[str] = (),
+    speed: float | None = None,
+    max_gap_s: float | None = None,
+    rate: float | None = None,
+    as_fast_as_possible: bool = False,
+    order: Order = "user",
+    users: int | None = None,
+    limit: int | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    k: int = 10,
+    include_seen: bool = False,
+    connections: int = 32,
+    workers: int = 1,
+    time_limit_s: float = 10.0,
+    patience_s: float = 60.0,
+    seed: int = 0,
+    token_file: Path | None = None,
+    out: Path | None = None,
+    again: bool = False,
+    dry_run: bool = False,
+    store: str | None = None,
+    endpoint: str | None = None,
+    data_dir: str | Path = "matinee-data",
+    lineage: Recorder | None = None,
+    show: Callable[[dict[str, Any]], None] | None = None,
+    progress: Progress | None = None,
+) -> Replayed | Preview:
+    """Play the people of a split as live traffic through one or more served models; docs/replay.md has the rules.
+
+    The same words again go on with a replay that was stopped or killed, or find that it is done.
+
+    Args:
+        version: a folder, a data set's name, an id or its beginning, or name@id; what is not in `data_dir` is pulled
+            from the store. None is the newest version in `data_dir`.
+        split: whose events are played; what lies before it has happened already.
+        against: the address of a server (http://...), or a model, for which a server is started.
+        arms: several of them, each as 'name=URL' or 'name=MODEL'.
+        speed: events are due as the log says, so many times faster.
+        max_gap_s: the longest pause between two events, with `speed`.
+        rate: events are due at so many per second.
+        as_fast_as_possible: events are due as soon as a connection is free; so it is without `speed` and `rate`, too.
+        order: 'user' asks about an event when the person's event before it was told, 'log' when all before it were.
+        users: so many people, drawn by the seed; None is all.
+        limit: the first so many events.
+        since: a date or Unix seconds; events before it are told and not asked about.
+        until: a date or Unix seconds; events from it on are left out.
+        k: length of a list.
+        include_seen: leave the items of a history in the lists.
+        connections: to each server.
+        workers: processes of each server that is started.
+        time_limit_s: of a question; after that it is unanswered.
+        patience_s: how long an event is told again before the replay gives up.
+        seed: of draws.
+        token_file: with the token of servers that run already.
+        out: the replay's folder; None is one below `replays` in `data_dir`.
+        again: begin anew although the same replay is there.
+        dry_run: only say what would be played.
+        store: where a version is pulled from; None is the embedded one of `data_dir`.
+        endpoint: of an s3:// store; keys come from the environment.
+        data_dir: whose versions, models and stack are meant, and where replays are kept.
+        lineage: told of the stage; None records nothing.
+        show: called about once a second with what is known so far, as in `live.json`.
+        progress: told of every phase.
+
+    Returns:
+        What was measured; with `dry_run` what would be played.
+
+    Raises:
+        UsageError: values that exclude each other or cannot be.
+        VersionError, ModelError: there is no such version or model, or they do not belong together.
+        ReplayError: a server does not start, answer, or take events.
+        ServiceError, StoreError, DiskFullError: a service does not start, a store does not answer, no space.
+        KeyboardInterrupt: it was stopped; what had begun was done.
+    """
+    from matinee.schema.transform_settings import parse_instant  # noqa: PLC0415 - `import matinee` must stay light
+    from matinee.train.find import find_version_folder  # noqa: PLC0415 - as above
+    from matinee.version import open_version  # noqa: PLC0415 - as above
+
+    progress, data_dir = progress or Silent(), Path(data_dir)
+    if as_fast_as_possible and (speed is not None or rate is not None):
+        raise UsageError("as fast as possible excludes a speed and a rate")
+    folder = find_version_folder(version, data_dir, store=store, endpoint=endpoint, progress=progress)
+    opened = open_version(folder)
+    plan = Plan(
+        dataset=opened.name,
+        version=opened.id,
+        version_sha256=opened.sha256,
+        split=split,
+        arrivals=Arrivals(speed, max_gap_s, rate),
+        order=order,
+        users=users,
+        since_s=None if since is None else parse_instant(since),
+        until_s=None if until is None else parse_instant(until),
+        limit=limit,
+        k=k,
+        exclude_seen=not include_seen,
+        connections=connections,
+        time_limit_s=time_limit_s,
+        patience_s=patience_s,
+        seed=seed,
+    )
+    chosen = _chosen(against, arms, data_dir, progress)
+    if dry_run:
+        return _preview(opened, plan, chosen)
+    stage = _Stage(opened, plan, chosen, data_dir.expanduser().absolute(), lineage, show, progress)
+    return stage.run(out=out, again=again, workers=workers, token_file=token_file)
+
+
+class _Stage:
+    """A replay on its way to its report."""
+
+    def __init__(
+        self,
+        version: Version,
+        plan: Plan,
+        arms: Sequence[Against],
+        data_dir: Path,
+        lineage: Recorder | None,
+        show: Callable[[dict[str, Any]], None] | None,
+        progress: Progress,
+    ) -> None:
+        self.version, self.plan, self.arms, self.data_dir = version, plan, arms, data_dir
+        self.lineage, self.show, self.progress = lineage, show, progress
+        self.begun: Begun | None = None
+
+    def run(self, *, out: Path | None, again: bool, workers: int, token_file: Path | None) -> Replayed:
+        """Play what is not played, and report on all of it."""
+        from matinee.replay.stage import play  # noqa: PLC0415 - see replay
+        from matinee.serve.address import read_token  # noqa: PLC0415 - as above
+
+        try:
+            played = play(
+                self.version,
+                self.plan,
+                self.arms,
+                data_dir=self.data_dir,
+                out=out,
+                again=again,
+                workers=workers,
+                token=None if token_file is None else read_token(token_file),
+                watch=self.watch,
+                progress=self.progress,
+            )
+        except ReplayError:
+            if self.begun:
+                with suppress(MatineeError):  # the first error is the one to be told
+                    self.report(self.begun.folder, self.begun.stream)
+            raise
+        report = self.report(played.folder, played.stream)
+        return Replayed(played.record.id, played.folder, played.stream is not None, report)
+
+    @contextmanager
+    def watch(self, begun: Begun) -> Iterator[Sequence[Observer]]:
+        """Whoever looks on sees the replay in its `live.json`."""
+        from matinee.replay.live import live  # noqa: PLC0415 - see replay
+
+        self.begun = begun
+        with live(show=self.show, progress=self.progress)(begun) as observers:
+            yield observers
+
+    def report(self, folder: Path, stream: Stream | None) -> Report:
+        """The report in the replay's folder; made where the replay went on, or where there is none."""
+        from matinee.replay.report import REPORT, make_report, read_report  # noqa: PLC0415 - see replay
+        from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
+
+        if stream is None and (folder / REPORT).exists():
+            return read_report(folder)
+        time_unit = "row" if self.version.certificate.reading.time_unit == "row" else "s"
+        stream = stream or read_stream(self.version, self.plan)
+        return make_report(folder, stream, time_unit=time_unit, progress=self.progress)
+
+
+def _chosen(against: str | None, arms: Sequence[str], data_dir: Path, progress: Progress) -> list[Against]:
+    """Whom to play against."""
+    words = [] if against is None else [("", against)]
+    for word in arms:
+        name, mark, what = word.partition("=")
+        if not (name and mark and what):
+            raise UsageError(f"arm {word!r}: expected NAME=URL or NAME=MODEL")
+        words.append((name, what))
+    return [_against(name, what, data_dir, progress) for name, what in words]
+
+
+def _against(name: str, what: str, data_dir: Path, progress: Progress) -> Against:
+    from matinee.replay.address import Address, is_url  # noqa: PLC0415 - see replay
+    from matinee.replay.against import Against  # noqa: PLC0415 - as above
+    from matinee.train.find import find_model_folder  # noqa: PLC0415 - as above
+
+    if is_url(what):
+        return Against(name or "server", url=Address.of(what).url)
+    return Against.model(name, find_model_folder(what, data_dir, progress=progress))
+
+
+def _preview(version: Version, plan: Plan, arms: Sequence[Against]) -> Preview:
+    import numpy as np  # noqa: PLC0415 - see replay
+
+    from matinee.replay.clock import due_us  # noqa: PLC0415 - as above
+    from matinee.replay.stage import check  # noqa: PLC0415 - as above
+    from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
+
+    check(version, arms)
+    stream = read_stream(version, plan)
+    times_s = stream.times_s[stream.asked_from :]
+    return Preview(
+        plan=plan,
+        arms={arm.name: arm.url or str(arm.folder) for arm in arms},
+        events=stream.asked,
+        people=int(np.unique(stream.users[stream.asked_from :]).size),
+        told_before=stream.asked_from,
+        first_s=int(times_s[0]),
+        last_s=int(times_s[-1]),
+        lasts_s=float(due_us(times_s, plan.arrivals)[-1]) / 1e6 if plan.arrivals.is_open_loop else None,
+    )

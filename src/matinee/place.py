@@ -1,4 +1,8 @@
-"""Which store is meant: the one that is named, or the stack's S3 in a data folder, up for as long as it is needed."""
+"""Which store is meant, and which version: what is named, or what lies in a data folder.
+
+A store is the one that is named, or the stack's S3 in the data folder, up for as long as it is needed. VERSION is a
+folder, a data set's name, an id or its beginning, or name@id; what is not in the data folder is pulled into it.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from matinee.errors import UsageError
+from matinee.errors import UsageError, VersionNotFoundError
+from matinee.schema.layout import MANIFEST, VERSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from matinee.schema.progress import Progress
     from matinee.store import Store
 
-__all__ = ["BUCKET", "DATA_DIR", "Address", "Reach", "embedded_folder", "open_place", "place"]
+__all__ = ["BUCKET", "DATA_DIR", "Address", "Reach", "embedded_folder", "find_version_folder", "open_place", "place"]
 
 BUCKET = "matinee"
 DATA_DIR = Path("matinee-data")
+_SHORTEST_ID = 4  # a shorter beginning of an id is more often a mistake
 
 
 class Reach(TypedDict):
@@ -88,3 +95,67 @@ def embedded_folder(data_dir: Path) -> Path:
 
     folders = Folders.of(data_dir)
     return folders.old_s3 if folders.old_s3.is_dir() and not folders.s3.exists() else folders.s3
+
+
+def find_version_folder(
+    version: str | Path | None,
+    data_dir: str | Path,
+    *,
+    store: str | None = None,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """The folder of a version on this machine; pulled from the store where it is not here yet.
+
+    Args:
+        version: see above; None is the newest one in the data folder.
+        data_dir: whose `versions/` are looked through, and where one is pulled to.
+        store: where to pull from; None is the embedded one of `data_dir`.
+        endpoint: of an s3:// store.
+        progress: told of what is pulled.
+
+    Raises:
+        VersionNotFoundError: there is no such version, here or in the store.
+        UsageError: more than one version is meant.
+        VersionError, StoreError, ServiceError, DiskFullError: it cannot be pulled.
+    """
+    root = Path(data_dir) / VERSIONS
+    if version is None:
+        return _newest(root.glob(f"*/*/{MANIFEST}"), f"{root}: no version yet; run 'matinee rehearse', or name one")
+    if isinstance(version, Path) or (Path(version) / MANIFEST).is_file() or "/" in version:
+        return Path(version)
+    name, mark, wanted = version.partition("@")
+    if not mark and (root / name).is_dir():
+        return _newest((root / name).glob(f"*/{MANIFEST}"), f"{root / name}: no complete version")
+    dataset, beginning = (name, wanted) if mark else ("*", version)
+    found = (
+        [path.parent for path in root.glob(f"{dataset}/{beginning}*/{MANIFEST}")]
+        if len(beginning) >= _SHORTEST_ID and beginning.isalnum()
+        else []
+    )
+    if len(found) > 1:
+        raise UsageError(f"{version!r} is the beginning of {', '.join(path.name for path in found)}; write more of it")
+    return found[0] if found else _pull(version, root, Path(data_dir), store, endpoint, progress)
+
+
+def _pull(
+    version: str, root: Path, data_dir: Path, store: str | None, endpoint: str | None, progress: Progress | None
+) -> Path:
+    from matinee.store import pull  # noqa: PLC0415 - most versions are here already
+    from matinee.store.names import resolve  # noqa: PLC0415 - as above
+
+    if store is None and not embedded_folder(data_dir).is_dir():
+        raise VersionNotFoundError(
+            f"version {version!r}: no folder of that name, none in {root}, and no store to pull it from; name its "
+            "folder, pass --store, or run 'matinee rehearse'"
+        )
+    with open_place(store, endpoint, data_dir) as opened:
+        place = resolve(version, opened)
+        return pull(f"{place.dataset}@{place.id}", root / place.dataset / place.id, opened, progress=progress).folder
+
+
+def _newest(manifests: Iterable[Path], otherwise: str) -> Path:
+    paths = [*manifests]
+    if not paths:
+        raise VersionNotFoundError(otherwise)
+    return max(paths, key=lambda path: (path.stat().st_mtime_ns, path)).parent

@@ -130,7 +130,7 @@ def check(facts: Facts, events: list[Event], *, by_time: bool) -> None:
     per_start = Counter(max(start for start in starts if start <= length) for length in of_user.values())
     assert facts.lengths() == tuple(sorted(per_start.items()))
 
-    totals = facts.totals()
+    totals = facts.totals(facts.users)
     assert list(totals) == list(SPLITS)
     for code, split in enumerate(SPLITS):
         assert totals[split].dtype == np.int64
@@ -170,7 +170,7 @@ def test_counters_grow_and_keep_what_they_have(by_time: bool) -> None:
 
     for code, split in enumerate(SPLITS):
         own = Counter(event.user for event in events if event.split == code)
-        assert facts.totals()[split].tolist() == [own[user] for user in range(facts.users + 1)]
+        assert facts.totals(facts.users)[split].tolist() == [own[user] for user in range(facts.users + 1)]
     assert sum(part.rows for part in facts.split_facts()) == sum(facts.timeline().events) == n
     counts = sorted(Counter(items).values(), reverse=True)
     assert len(counts) > 2048
@@ -205,7 +205,7 @@ def test_nothing_at_all(by_time: bool) -> None:
     assert facts.split_facts() == (empty, empty, empty)
     assert facts.popularity() == facts.lengths() == ()
     assert (facts.users, facts.items, facts.tied_events) == (0, 0, 0)
-    assert [counts.tolist() for counts in facts.totals().values()] == [[0], [0], [0]]
+    assert [counts.tolist() for counts in facts.totals(0).values()] == [[0], [0], [0]]
     assert facts.timeline().events == (0,)
 
 

@@ -102,6 +102,17 @@ COMMANDS = (
         "data.list",
     ),
     Command(
+        "data from-events",
+        "matinee.cli.from_events:from_events",
+        "Turn the events told to a server into the next version; all ids of the base stay what they are.",
+        (
+            "matinee data from-events ml-100k --past test --dry-run",
+            "matinee data from-events ml-100k --rehearsal monday --past train",
+            "matinee data from-events ml-100k --past test --until 2026-11-25 --fractions 0.8,0.1,0.1",
+        ),
+        "data.from_events",
+    ),
+    Command(
         "extract",
         "matinee.cli.extract:extract",
         "Fetch a source's archive and hash it.",

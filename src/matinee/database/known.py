@@ -21,15 +21,16 @@ class Known:
         version: the version's id.
         raw: the id in the log, as text.
         id: the dense id.
-        first_seen, last_seen: timestamps of the first and the last event, Unix seconds.
+        first_seen, last_seen: timestamps of the first and the last event, Unix seconds; None without events, as they
+            are possible in a version that goes on from another one.
         events: how many.
     """
 
     version: str
     raw: str
     id: int
-    first_seen: int
-    last_seen: int
+    first_seen: int | None
+    last_seen: int | None
     events: int
 
 

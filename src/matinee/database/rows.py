@@ -31,6 +31,11 @@ _BEFORE_RAW: Final = np.dtype([("fields", ">i2"), ("id_size", ">i4"), ("id", ">i
 _AFTER_RAW: Final = np.dtype(
     [(f"{name}{part}", kind) for name in COLUMNS[2:] for part, kind in (("_size", ">i4"), ("", ">i8"))]
 )
+# The same of an id without events: two nulls, which have a length and no bytes, and a count of 0.
+_NULL: Final = -1
+_UNSEEN: Final = np.dtype(
+    [("first_seen_size", ">i4"), ("last_seen_size", ">i4"), ("events_size", ">i4"), ("events", ">i8")]
+)
 
 
 def binary_rows(path: Path, seen: Seen) -> Iterator[tuple[int, memoryview]]:
@@ -76,12 +81,20 @@ def _join(ids: NDArray[np.int32], raw: pa.Array, seen: Seen) -> memoryview:
     before["id_size"] = 4
     before["id"] = ids
     before["raw_size"] = compute.binary_length(raw).to_numpy()
+    these = slice(ids[0], ids[-1] + 1)
+    events = seen.events[these]
     after = np.empty(len(ids), _AFTER_RAW)
-    for name, values in (("first_seen", seen.first), ("last_seen", seen.last), ("events", seen.events)):
+    for name, values in (("first_seen", seen.first[these]), ("last_seen", seen.last[these]), ("events", events)):
         after[f"{name}_size"] = 8
-        after[name] = values[ids[0] : ids[-1] + 1]
+        after[name] = values
+    tails = _as_binary(after)
+    if not events.all():
+        nothing = np.zeros(len(ids), _UNSEEN)
+        nothing["first_seen_size"] = nothing["last_seen_size"] = _NULL
+        nothing["events_size"] = 8
+        tails = compute.if_else(pa.array(events > 0), tails, _as_binary(nothing))
     rows = compute.binary_join_element_wise(
-        _as_binary(before), raw.cast(pa.large_binary()), _as_binary(after), pa.scalar(b"", pa.large_binary())
+        _as_binary(before), raw.cast(pa.large_binary()), tails, pa.scalar(b"", pa.large_binary())
     )
     # The rows lie side by side in the array's third buffer, its offsets in the second; both are our own here.
     _, offsets, data = rows.buffers()

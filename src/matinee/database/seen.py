@@ -30,7 +30,7 @@ class Seen:
     """By dense id, index 0 unused, all of shape (ids + 1,) and int64.
 
     Attributes:
-        first, last: smallest and largest timestamp.
+        first, last: smallest and largest timestamp; they mean nothing where there are no events.
         events: how many.
     """
 
@@ -81,7 +81,8 @@ def scan(folder: Path, manifest: Manifest, progress: Progress) -> tuple[Seen, Se
                     progress.advance(len(time))
         except (OSError, ArrowException) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({_one_line(error)}); transform again") from None
-    for kind, seen in (("users", users), ("items", items)):
+    # A version with a base keeps the ids of people whose events come later than what it takes in.
+    for kind, seen in () if manifest.base else (("users", users), ("items", items)):
         if not seen.events[1:].all():
             missing = int(np.flatnonzero(seen.events[1:] == 0)[0]) + 1
             raise VersionDamagedError(f"{folder}: {kind} has id {missing}, which no event names; transform again")

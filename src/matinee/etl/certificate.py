@@ -10,6 +10,7 @@ from matinee.schema.certificate import Certificate, Reading
 from matinee.schema.layout import SPLITS
 
 if TYPE_CHECKING:
+    from matinee.etl.base import Base
     from matinee.etl.facts import Facts
     from matinee.etl.read import Log
     from matinee.etl.survey import Survey
@@ -26,8 +27,10 @@ def certify(
     facts: Facts,
     cuts: tuple[int, ...],
     repeats: int,
+    ids: tuple[int, int],
+    base: Base | None = None,
 ) -> Certificate:
-    """Put the facts together.
+    """Put the facts together; `ids` are the sizes of the id maps of users and items.
 
     Raises:
         SourceFormatError: train is empty, so that there is nothing to learn from.
@@ -53,7 +56,7 @@ def certify(
         columns=dialect.names,
         user_kind="integer" if log.users.integer else "string",
         item_kind="integer" if log.items.integer else "string",
-        time_unit=dialect.time_unit,
+        time_unit="row" if base and base.without_time else dialect.time_unit,
         reject_reasons=dict(sorted(log.rejects.items())),
     )
     certificate = Certificate(
@@ -74,7 +77,20 @@ def certify(
         lengths=facts.lengths(),
         warnings=(),
     )
-    return replace(certificate, warnings=_warnings(certificate))
+    warnings = _warnings(certificate)
+    if base is not None:
+        warnings = (_goes_on(base, ids[0] - facts.users, ids[1] - facts.items), *warnings)
+    return replace(certificate, warnings=warnings)
+
+
+def _goes_on(base: Base, silent_users: int, silent_items: int) -> str:
+    """What must be known of ids that come from an earlier version."""
+    entry = base.entry
+    return (
+        f"The ids go on from version {entry.version}: its {entry.users:,} users and {entry.items:,} items keep theirs, "
+        "so that ids are not in order of first appearance, and what train has seen is not told by how large an id is. "
+        f"{silent_users:,} users and {silent_items:,} items of the id maps have no event here."
+    )
 
 
 def _warnings(certificate: Certificate) -> tuple[str, ...]:

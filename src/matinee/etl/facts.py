@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Facts"]
 
 _POINTS = 200  # bins of the timeline, and points of the two curves at most
-_NO_ID_IS_ABOVE = 2**31 - 1
 _CAPACITY = 1024
 
 # What is carried from event to event: rows of `_passing`, ...
-_TIME, _RUN, _TIED, _BIN, _TRAINED_USER, _TRAINED_ITEM = range(6)
+_TIME, _RUN, _TIED, _BIN = range(4)
 # ... rows of `_by_split` (a column a split; _BELOW and _BEFORE are events before the open tie and before train's last
 # event so far), ...
 _ROWS, _FIRST, _LAST, _COLD_BOTH, _BELOW, _BEFORE = range(6)
@@ -40,8 +39,8 @@ class Facts:
 
     Args:
         first, last: smallest and largest timestamp of all events to come.
-        by_time: the split is by time: all of train comes before the rest, so that an id is cold when it is above
-            train's largest.
+        by_time: the split is by time: all of train comes before the rest, so that an id is cold when it passes by
+            later and train has not counted it.
     """
 
     def __init__(self, first: int, last: int, *, by_time: bool) -> None:
@@ -52,14 +51,12 @@ class Facts:
         self._inner_edges = np.array(self._edges[1:-1], np.int64)
         self._bins = np.zeros((3, len(self._edges) - 1), np.int64)
         self._by_split = np.zeros((6, len(SPLITS)), np.int64)
-        self._passing = np.zeros(6, np.int64)
-        if not by_time:
-            self._passing[[_TRAINED_USER, _TRAINED_ITEM]] = _NO_ID_IS_ABOVE
+        self._passing = np.zeros(4, np.int64)
         # (splits, capacity) events by dense id; four billion events of one id are more than a run can sort.
         self._user_counts = np.zeros((len(SPLITS), _CAPACITY), np.uint32)
         self._item_counts = np.zeros((len(SPLITS), _CAPACITY), np.uint32)
-        self._users = 0
-        self._items = 0
+        self._largest_user = 0
+        self._largest_item = 0
 
     def add(
         self,
@@ -71,10 +68,10 @@ class Facts:
         """Count the next events, (n,) each; `split` is a position in SPLITS, for the batch or for each event."""
         if not user.size:
             return
-        self._users = max(self._users, int(user.max()))
-        self._items = max(self._items, int(item.max()))
-        self._user_counts = _with_room(self._user_counts, self._users)
-        self._item_counts = _with_room(self._item_counts, self._items)
+        self._largest_user = max(self._largest_user, int(user.max()))
+        self._largest_item = max(self._largest_item, int(item.max()))
+        self._user_counts = _with_room(self._user_counts, self._largest_user)
+        self._item_counts = _with_room(self._item_counts, self._largest_item)
         splits = np.full(user.size, split, np.uint8) if isinstance(split, int) else split
         _count(
             user,
@@ -92,24 +89,25 @@ class Facts:
     @property
     def users(self) -> int:
         """Distinct users so far."""
-        return self._users
+        return _sums(self._user_counts, self._largest_user).size
 
     @property
     def items(self) -> int:
         """Distinct items so far."""
-        return self._items
+        return _sums(self._item_counts, self._largest_item).size
 
     @property
     def tied_events(self) -> int:
         """Events that share their time with another one."""
         return int(self._passing[_TIED])
 
-    def totals(self) -> dict[Split, NDArray[np.int64]]:
-        """Events of each user in each split, (users + 1,) by dense id; index 0 is unused."""
-        return {
-            split: counts[: self._users + 1].astype(np.int64)
-            for split, counts in zip(SPLITS, self._user_counts, strict=True)
-        }
+    def totals(self, users: int) -> dict[Split, NDArray[np.int64]]:
+        """Events of each user in each split, (users + 1,) by dense id; index 0 is unused.
+
+        `users` is the largest id there is, which may be one without events.
+        """
+        counts = _with_room(self._user_counts, users)
+        return {split: own[: users + 1].astype(np.int64) for split, own in zip(SPLITS, counts, strict=True)}
 
     def split_facts(self) -> tuple[SplitFacts, SplitFacts, SplitFacts]:
         """The facts of train, eval and test."""
@@ -124,12 +122,12 @@ class Facts:
 
     def popularity(self) -> tuple[tuple[int, int], ...]:
         """(rank, events) of items, rank 1 the most popular."""
-        events = np.sort(_sums(self._item_counts, self._items))[::-1]
+        events = np.sort(_sums(self._item_counts, self._largest_item))[::-1]
         return tuple((rank, int(events[rank - 1])) for rank in _log_spaced(events.size))
 
     def lengths(self) -> tuple[tuple[int, int], ...]:
         """(smallest length of a bin, users whose number of events falls into it)."""
-        lengths = np.sort(_sums(self._user_counts, self._users))
+        lengths = np.sort(_sums(self._user_counts, self._largest_user))
         starts = _log_spaced(int(lengths[-1]) if lengths.size else 0)
         users = np.diff(np.searchsorted(lengths, np.array(starts, np.int64)), append=lengths.size).tolist()
         return tuple((start, count) for start, count in zip(starts, users, strict=True) if count)
@@ -172,9 +170,9 @@ def _cold(counts: NDArray[np.uint32], split: int) -> tuple[int, int, int]:
 
 
 def _sums(counts: NDArray[np.uint32], largest: int) -> NDArray[np.int64]:
-    """Events of each id in all splits, (largest,), without the unused id 0."""
+    """Events in all splits of each id that has any; (distinct ids,)."""
     sums: NDArray[np.int64] = counts[:, 1 : largest + 1].sum(axis=0, dtype=np.int64)
-    return sums
+    return sums[sums > 0]
 
 
 def _log_spaced(largest: int) -> list[int]:
@@ -200,7 +198,6 @@ def _count(
 ) -> None:
     previous, run, tied = passing[_TIME], passing[_RUN], passing[_TIED]
     b = passing[_BIN]
-    trained_user, trained_item = passing[_TRAINED_USER], passing[_TRAINED_ITEM]
     for i in range(user.size):
         u, v, t, s = user[i], item[i], time[i], split[i]
         if run > 0 and t == previous:
@@ -213,7 +210,6 @@ def _count(
             while b < inner_edges.size and t >= inner_edges[b]:
                 b += 1
         if s == 0:
-            trained_user, trained_item = max(trained_user, u), max(trained_item, v)
             by_split[_BEFORE, 1], by_split[_BEFORE, 2] = by_split[_BELOW, 1], by_split[_BELOW, 2]
         if by_split[_ROWS, s] == 0:
             by_split[_FIRST, s] = t
@@ -223,10 +219,9 @@ def _count(
         item_counts[s, v] += np.uint32(1)
         bins[_EVENTS, b] += 1
         if s > 0:
-            cold_user, cold_item = u > trained_user, v > trained_item
+            cold_user, cold_item = user_counts[0, u] == 0, item_counts[0, v] == 0
             bins[_BY_COLD_USERS, b] += cold_user
             bins[_ON_COLD_ITEMS, b] += cold_item
             by_split[_COLD_BOTH, s] += cold_user & cold_item
     passing[_TIME], passing[_RUN], passing[_TIED] = previous, run, tied
     passing[_BIN] = b
-    passing[_TRAINED_USER], passing[_TRAINED_ITEM] = trained_user, trained_item

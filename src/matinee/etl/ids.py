@@ -25,11 +25,21 @@ _MOST_IDS = 2**31 - 2  # dense ids are int32, 0 stays free
 
 
 class RawIds:
-    """Raw ids <-> codes for one column; not thread-safe where interning is needed (`needs_lock`)."""
+    """Raw ids <-> codes for one column; not thread-safe where interning is needed (`needs_lock`).
+
+    Attributes:
+        integer: whether raw ids are integers.
+        numbered: codes that have the dense ids 1, 2, 3, ... whatever the events say; none without a base.
+    """
 
     def __init__(self, *, integer: bool) -> None:
         self.integer = integer
+        self.numbered: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._interner = Interner()
+
+    def number(self, values: NDArray[np.int64], text: NDArray[np.uint8]) -> None:
+        """Give these ids, integers or spans into `text`, the dense ids 1, 2, 3, ..."""
+        self.numbered = self.codes(values, text, [])
 
     def codes(
         self, values: NDArray[np.int64], text: NDArray[np.uint8], apart: list[tuple[int, bytes]]
@@ -72,14 +82,17 @@ class RawIds:
 class DenseIds:
     """Codes to dense ids 1, 2, 3, ..., given in the order in which codes arrive."""
 
-    def __init__(self, largest_code: int, memory_bytes: int) -> None:
-        """A table over all codes where that is small enough, else a dictionary."""
+    def __init__(self, largest_code: int, memory_bytes: int, numbered: NDArray[np.uint32] | None = None) -> None:
+        """A table over all codes where that is small enough, else a dictionary; `numbered` are the first ids' codes."""
+        first = np.empty(0, np.uint32) if numbered is None else numbered
+        largest_code = max(largest_code, int(first.max(initial=0)))
         self.count = 0
         self._table: NDArray[np.int32] | None = None
         self._interner = Interner()
         if 4 * (largest_code + 1) <= max(1 << 24, memory_bytes // 8):
             self._table = np.zeros(largest_code + 1, np.int32)
             self._codes: NDArray[np.uint32] = np.empty(1 << 12, np.uint32)
+        self.assign(first)
 
     def assign(self, codes: NDArray[np.uint32]) -> NDArray[np.int32]:
         """The dense ids of these codes, new ones given."""

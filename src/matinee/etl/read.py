@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from matinee.etl.archive import LogStream
+    from matinee.etl.base import Base
     from matinee.etl.tuning import Tuning
     from matinee.schema.progress import Progress
     from matinee.schema.transform_settings import TransformSettings
@@ -69,17 +70,18 @@ def read_log(
     samples: list[bytes],
     rejects: TextIO,
     progress: Progress,
+    base: Base | None = None,
 ) -> Log:
     """Read a whole log into a spill in `folder`; rejected rows go to `rejects`.
 
     `samples` are pieces of the text from all over the file, where it can be read out of order: they let the buckets of
-    time be chosen well, and change nothing else.
+    time be chosen well, and change nothing else. The ids and events of `base` come before the log's own.
 
     Raises:
         SourceFormatError: not a log, or nothing left of it.
         TooManyRejectsError: more unreadable rows than allowed.
     """
-    return _Reader(stream, settings, tuning, folder, samples, rejects, progress).read(workers)
+    return _Reader(stream, settings, tuning, folder, samples, rejects, progress, base).read(workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,15 @@ class _Reader:
         samples: list[bytes],
         rejects: TextIO,
         progress: Progress,
+        base: Base | None,
     ) -> None:
         self._stream, self._settings, self._tuning = stream, settings, tuning
-        self._progress = progress
+        self._progress, self._base = progress, base
         self._ended = False
         self._rest = self._read_head()
         dialect = detect(self._rest, settings)
+        if base is not None:
+            dialect = base.read_as(dialect)
         self._rest = self._rest[dialect.data_offset :]
         if dialect.time_unit not in {"s", "row"} and settings.time_unit == "auto":
             progress.say(f"timestamps look like {dialect.time_unit}: divided to seconds (--time-unit says otherwise)")
@@ -125,17 +130,17 @@ class _Reader:
         self._rejects = rejects
         rejects.write("line,reason,text\n")
         columns = dialect.columns
-        self._log = Log(
-            dialect,
-            Spill(self._buckets, folder, tuning.block_bytes),
-            RawIds(integer=columns.user_is_integer),
-            RawIds(integer=columns.item_is_integer),
-        )
+        users, items = RawIds(integer=columns.user_is_integer), RawIds(integer=columns.item_is_integer)
+        if base is not None:
+            users, items = base.raw_ids()
+        self._log = Log(dialect, Spill(self._buckets, folder, tuning.block_bytes), users, items)
 
     def read(self, workers: int) -> Log:
         """Run the pass."""
         self._progress.start("read", self._stream.total_bytes, "bytes")
         try:
+            if self._base is not None:
+                self._take_in(self._base)
             with ThreadPoolExecutor(workers) as pool:
                 for done in [pool.submit(self._work) for _ in range(workers)]:
                     done.result()
@@ -151,7 +156,16 @@ class _Reader:
                 f"no event is left of {log.rows:,} rows: {log.rejected:,} rejected, {log.below_rating:,} below "
                 f"--min-rating, {log.outside_range:,} outside --since/--until; loosen the filters"
             )
+        if self._base is not None:  # not before the log has been judged by its own rows
+            log.rows, log.events = log.rows + self._base.events, log.events + self._base.events
         return log
+
+    def _take_in(self, base: Base) -> None:
+        """The events of the base, before all others."""
+        for events in base.batches(self._log.users, self._log.items):
+            run = pack(events, self._buckets.of(events.time), self._buckets.count)
+            self._log.spill.append(run)
+            self._note_extremes(run)
 
     def _read_head(self) -> bytes:
         """Enough bytes to decide the dialect: the header and PROBE_ROWS lines that are not blank, or everything."""
@@ -185,6 +199,9 @@ class _Reader:
         if not rows:
             return np.empty(0, np.int64)
         expected = (total if total is not None else 8 * self._stream.total_bytes) * rows / size
+        if self._base is not None:
+            times.append(self._base.times(max(1, round(expected / rows))))
+            expected += self._base.events
         # A bucket that takes longer than expected is sorted all the same; so is one that is far too large.
         aim = max(1, min(_CACHED_EVENTS, self._tuning.bucket_events // 2))
         if dialect.time_unit == "row":
@@ -313,14 +330,18 @@ class _Reader:
         log.below_rating += packed.below_rating
         log.outside_range += packed.outside_range
         log.events += len(run)
+        self._note_extremes(run)
+        for reject in parsed.rejects:
+            self._write_reject(reject)
+        self._line += parsed.lines
+
+    def _note_extremes(self, run: PackedRun) -> None:
+        log = self._log
         if len(run):
             log.first = run.first if log.first is None else min(log.first, run.first)
             log.last = run.last if log.last is None else max(log.last, run.last)
             log.largest_user = max(log.largest_user, run.largest_user)
             log.largest_item = max(log.largest_item, run.largest_item)
-        for reject in parsed.rejects:
-            self._write_reject(reject)
-        self._line += parsed.lines
 
     def _write_reject(self, reject: Reject) -> None:
         self._log.rejects[reject.reason] += 1

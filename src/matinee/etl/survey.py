@@ -70,8 +70,8 @@ def survey(batches: Iterable[Batch], log: Log, settings: TransformSettings, room
         SourceFormatError: nothing is left.
     """
     tape = Spill(1, room.folder, room.memory_bytes)
-    users = DenseIds(log.largest_user, room.memory_bytes)
-    items = DenseIds(log.largest_item, room.memory_bytes)
+    users = DenseIds(log.largest_user, room.memory_bytes, log.users.numbered)
+    items = DenseIds(log.largest_item, room.memory_bytes, log.items.numbered)
     one_tie: list[bool] = []
     events = repeats = 0
     for batch in batches:

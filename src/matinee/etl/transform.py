@@ -60,7 +60,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
+    from matinee.etl.base import Base
     from matinee.etl.extract import Archive
 
 __all__ = ["LocalVersion", "transform"]
@@ -83,6 +85,7 @@ def transform(
     out: Path,
     settings: TransformSettings | None = None,
     *,
+    base: Base | None = None,
     memory_limit_bytes: int | None = None,
     temp_dir: Path | None = None,
     workers: int | None = None,
@@ -100,6 +103,7 @@ def transform(
         source: a text file, plain, gzip or in a ZIP; or an Archive, whose hints fill what the settings leave open.
         out: the version's folder; it must not exist, be empty, or hold this very version (then nothing is done).
         settings: what decides the result; by default the name is the source's.
+        base: an earlier version whose ids stay, and whose events come before those of the log; see docs/format.md.
         memory_limit_bytes: of the events in work; id maps (some 20 bytes a distinct id) come on top. A quarter of
             the machine's memory by default.
         temp_dir: where events go that do not fit; beside `out` by default. What lies there has no name and goes with
@@ -124,7 +128,7 @@ def transform(
     tuning = _tuning or Tuning.for_memory(limit, workers)
     known_sha256 = getattr(source, "sha256", None)
     if out.exists() and not text_only and not force:
-        done = _already_there(out, known_sha256 or file_sha256(path, progress=progress), settings)
+        done = _already_there(out, known_sha256 or file_sha256(path, progress=progress), settings, base)
         if done is not None:
             return done
     if not is_compiled():
@@ -135,7 +139,9 @@ def transform(
         if temp_dir is not None:
             temp_dir.mkdir(parents=True, exist_ok=True)
         with staged(out, replace_existing=force) as folder:
-            job = _Job(path, source, settings, tuning, folder, temp_dir or folder, workers, limit, text_only, progress)
+            job = _Job(
+                path, source, settings, base, tuning, folder, temp_dir or folder, workers, limit, text_only, progress
+            )
             return job.run(sha256, known_sha256, out)
 
 
@@ -147,6 +153,7 @@ class _Job:
         path: Path,
         source: str | Path | Archive,
         settings: TransformSettings,
+        base: Base | None,
         tuning: Tuning,
         folder: Path,
         temp_dir: Path,
@@ -156,6 +163,7 @@ class _Job:
         progress: Progress,
     ) -> None:
         self._path, self._source, self._settings, self._tuning = path, source, settings, tuning
+        self._base = base
         self._folder, self._workers, self._limit_bytes = folder, workers, limit_bytes
         self._text_only, self._progress = text_only, progress
         self._room = Room(tuning.bucket_events, temp_dir, tuning.block_bytes)
@@ -180,8 +188,9 @@ class _Job:
             return LocalVersion(out, *_no_version(self._settings), fresh=True)
         with self._phase("certify"):
             source = self._source_entry(known_sha256 or (sha256.result() if sha256 else ""))
-            identity = version_id(source.sha256, self._settings)
-            certificate = self._certify(identity, log, found, facts, splitter)
+            entry = self._base.entry if self._base else None
+            identity = version_id(source.sha256, self._settings, entry)
+            certificate = self._certify(identity, log, found, facts, splitter, (users.count, items.count))
             user_map = self._write_ids(
                 USER_IDS, self._raw_ids(log.users.raw, users, found.user_codes if found else None)
             )
@@ -198,7 +207,7 @@ class _Job:
                 self._files += self._sequences.result()
         plain = self._settings.as_json()
         files = tuple(sorted(self._files, key=lambda file: file.path))
-        manifest = Manifest(identity, self._settings.name, FORMAT, source, plain, user_map, item_map, files)
+        manifest = Manifest(identity, self._settings.name, FORMAT, source, plain, user_map, item_map, files, entry)
         events = certificate.reading.events
         record = run_record(self._phases, events, self._limit_bytes, self._workers)
         (self._folder / RUN).write_text(json.dumps(record, indent=2) + "\n")
@@ -219,6 +228,7 @@ class _Job:
                     samples=_samples(self._path, stream.size_bytes),
                     rejects=rejects,
                     progress=self._progress,
+                    base=self._base,
                 )
         if self._text_only:
             rejects_path.unlink()
@@ -251,10 +261,13 @@ class _Job:
         settings = self._settings
         memory = self._limit_bytes
         if found is None:
-            users, items = DenseIds(log.largest_user, memory), DenseIds(log.largest_item, memory)
+            users = DenseIds(log.largest_user, memory, log.users.numbered)
+            items = DenseIds(log.largest_item, memory, log.items.numbered)
             batches, events, totals = self._in_order(log), log.events, None
         else:
-            users, items = DenseIds(found.user_codes.size, memory), DenseIds(found.item_codes.size, memory)
+            # The survey's provisional numbers begin with the ids that are numbered, in their order.
+            users = DenseIds(found.user_codes.size, memory, _first(log.users.numbered.size))
+            items = DenseIds(found.item_codes.size, memory, _first(log.items.numbered.size))
             batches, events, totals = found.batches(), found.events, found.totals
         if settings.ties == "shuffle":
             batches = shuffle_ties(batches, settings.seed, self._room)
@@ -282,20 +295,28 @@ class _Job:
         self._files += text.close()
         if facts is not None:
             self._files += parquet.close()
-            self._sequences = self._aside.submit(sequences.close, facts.totals())
+            self._sequences = self._aside.submit(sequences.close, facts.totals(users.count))
         if found is None:
             log.spill.close()
         self._progress.finish(f"{users.count:,} users, {items.count:,} items")
         return users, items, splitter, facts, found
 
     def _certify(
-        self, identity: str, log: Log, found: Survey | None, facts: Facts | None, splitter: Splitter
+        self,
+        identity: str,
+        log: Log,
+        found: Survey | None,
+        facts: Facts | None,
+        splitter: Splitter,
+        ids: tuple[int, int],
     ) -> Certificate:
         from matinee.etl.certificate_page import write_page  # noqa: PLC0415 - see _load_writers
 
         if facts is None:
             raise ValueError("text only has no certificate")
-        certificate = certify(identity, self._settings, log, found, facts, splitter.cuts(), self._repeats)
+        certificate = certify(
+            identity, self._settings, log, found, facts, splitter.cuts(), self._repeats, ids, self._base
+        )
         self._put(CERTIFICATE, certificate.to_json())
         write_page(certificate, self._folder / CERTIFICATE_PAGE)
         self._add(CERTIFICATE_PAGE)
@@ -386,11 +407,16 @@ def _samples(path: Path, size: int | None) -> list[bytes]:
         return pieces
 
 
-def _already_there(out: Path, sha256: str, settings: TransformSettings) -> LocalVersion | None:
+def _first(size: int) -> NDArray[np.uint32]:
+    """1, 2, 3, ..."""
+    return np.arange(1, size + 1, dtype=np.uint32)
+
+
+def _already_there(out: Path, sha256: str, settings: TransformSettings, base: Base | None) -> LocalVersion | None:
     """The version in `out` if it is this one; None where there is room for it."""
     if out.is_dir() and not any(out.iterdir()):
         return None
-    identity = version_id(sha256, settings)
+    identity = version_id(sha256, settings, base.entry if base else None)
     try:
         manifest = Manifest.read(out)
     except VersionNotFoundError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from matinee.errors import LineageError, VersionError
 from matinee.lineage import journal
 from matinee.lineage.artifact import Artifact, Kind, address, files_digest
+from matinee.lineage.base import base_link
 from matinee.lineage.files import Finding, LocalFiles, State, VersionFiles, check_files, is_consistent
 from matinee.lineage.link import Link, told, worst
 from matinee.lineage.redact import without_credentials
@@ -110,6 +111,7 @@ def trace(
         )
     links = [
         *_origin_links(manifest, record),
+        *([base_link(manifest.base, record.made("version"))] if manifest is not None and manifest.base else []),
         *(link for place in places for link in place.links()),
         *_service_links(record),
         *trained_links(record.made),

@@ -124,12 +124,12 @@ def check_files(files: VersionFiles, manifest: Manifest, progress: Progress | No
 
 
 def is_consistent(manifest: Manifest) -> bool:
-    """Whether the manifest's id follows from its source and settings."""
+    """Whether the manifest's id follows from its source, its settings and its base."""
     try:
         settings = TransformSettings.from_json(manifest.settings, MANIFEST)
     except VersionError:
         return False
-    return manifest.id == version_id(manifest.source.sha256, settings)
+    return manifest.id == version_id(manifest.source.sha256, settings, manifest.base)
 
 
 def _check_id(files: VersionFiles, manifest: Manifest) -> Iterator[Finding]:
@@ -138,9 +138,9 @@ def _check_id(files: VersionFiles, manifest: Manifest) -> Iterator[Finding]:
     except VersionError as error:
         yield Finding(MANIFEST, "changed", "the settings of a transform", "something else", str(error))
         return
-    expected = version_id(manifest.source.sha256, settings)
+    expected = version_id(manifest.source.sha256, settings, manifest.base)
     if expected != manifest.id:
-        detail = "version id, against the one that follows from source and settings"
+        detail = "version id, against the one that follows from source, settings and base"
         yield Finding(MANIFEST, "changed", expected, manifest.id, detail)
     if settings.name != manifest.name:
         yield Finding(MANIFEST, "changed", settings.name, manifest.name, "name, against that in the settings")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Link:
     """One link of the chain.
 
     Attributes:
-        kind: see `Artifact`.
+        kind: see `Artifact`; 'base' is the version that this one goes on from.
         what: the name of a source, an archive or a trained model, or the version's id.
         where: its address, without credentials.
         sha256: of the archive's bytes, of a version's `manifest.json` or a model's `checkpoint.json`; empty where
@@ -33,7 +33,7 @@ class Link:
         findings: what is missing or changed, each by name.
     """
 
-    kind: Kind
+    kind: Kind | Literal["base"]
     what: str
     where: str
     sha256: str

@@ -14,7 +14,7 @@ from matinee.schema.transform_settings import FORMAT, TransformSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FileEntry", "IdMapEntry", "Manifest", "SourceEntry", "version_id"]
+__all__ = ["BaseEntry", "FileEntry", "IdMapEntry", "Manifest", "SourceEntry", "version_id"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,33 @@ class IdMapEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseEntry:
+    """What a version goes on from: an earlier version, and how far the log of told events is in it behind that.
+
+    Attributes:
+        version, manifest_sha256: the earlier version.
+        past: the last of its splits whose events are in this version.
+        users, items: how many ids its id maps have; they are the first ones of this version's.
+        log: the name of the log of told events, the data set's or `<data set>/<rehearsal>`.
+        teller, number: of the last event of that log in this version; no other event has these two.
+    """
+
+    version: str
+    manifest_sha256: str
+    past: str
+    users: int
+    items: int
+    log: str
+    teller: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything needed to know, find and check a version; written last, the same for the same version."""
+    """Everything needed to know, find and check a version; written last, the same for the same version.
+
+    `base` is None for a version that begins with its source.
+    """
 
     id: str
     name: str
@@ -76,6 +101,7 @@ class Manifest:
     users: IdMapEntry
     items: IdMapEntry
     files: tuple[FileEntry, ...]
+    base: BaseEntry | None = None
 
     @property
     def size(self) -> int:
@@ -94,8 +120,11 @@ class Manifest:
         raise VersionNotFoundError(f"version {self.id} has no file {path!r}; it has {len(self.files)} others")
 
     def to_json(self) -> str:
-        """Readable JSON, the same bytes for the same manifest."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """Readable JSON, the same bytes for the same manifest; without a base there is no such word in it."""
+        plain = asdict(self)
+        if self.base is None:
+            del plain["base"]
+        return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Self:
@@ -120,6 +149,7 @@ class Manifest:
                 users=IdMapEntry(**plain["users"]),
                 items=IdMapEntry(**plain["items"]),
                 files=tuple(FileEntry(**entry) for entry in plain["files"]),
+                base=BaseEntry(**plain["base"]) if "base" in plain else None,
             )
         except (ValueError, KeyError, TypeError) as error:
             raise VersionDamagedError(f"{where}: not a manifest ({error!r}); transform again") from None
@@ -140,8 +170,10 @@ class Manifest:
         return cls.from_json(text, str(path))
 
 
-def version_id(source_sha256: str, settings: TransformSettings) -> str:
-    """16 hex digits that follow from the source's bytes, the settings and the format's number."""
-    identity = {"format": FORMAT, "source": source_sha256, "settings": settings.as_json()}
+def version_id(source_sha256: str, settings: TransformSettings, base: BaseEntry | None = None) -> str:
+    """16 hex digits that follow from the source's bytes, the settings, the format's number, and the base if any."""
+    identity: dict[str, object] = {"format": FORMAT, "source": source_sha256, "settings": settings.as_json()}
+    if base is not None:
+        identity["base"] = asdict(base)
     text = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

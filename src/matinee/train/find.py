@@ -1,8 +1,7 @@
-"""Which version and which model a person means by a word: a folder, what lies in the data folder, or what can be got.
+"""Which model a person means by a word: a folder, what lies in the data folder, or what can be got.
 
-VERSION is a folder, a data set's name, an id or its beginning, or name@id; MODEL is a folder, `<dataset>/<model>`, or
-an address of MLflow's registry. What is not in the data folder is pulled from the store, or fetched from the registry,
-into it.
+MODEL is a folder, `<dataset>/<model>`, or an address of MLflow's registry, from which it is fetched into the data
+folder. What VERSION may be is told in `matinee.place`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import ModelNotFoundError, UsageError, VersionNotFoundError
-from matinee.schema.layout import MANIFEST, VERSIONS
+from matinee.errors import ModelNotFoundError, UsageError
+from matinee.place import find_version_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,48 +24,6 @@ MODELS_FOLDER: Final = "models"
 REGISTRY_FOLDER: Final = "registry"  # in the data folder: what was fetched from MLflow
 _CHECKPOINT: Final = "checkpoint.json"
 _ADDRESS: Final = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>\d+))")
-_SHORTEST_ID: Final = 4  # a shorter beginning of an id is more often a mistake
-
-
-def find_version_folder(
-    version: str | Path | None,
-    data_dir: str | Path,
-    *,
-    store: str | None = None,
-    endpoint: str | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """The folder of a version on this machine; pulled from the store where it is not here yet.
-
-    Args:
-        version: see above; None is the newest one in the data folder.
-        data_dir: whose `versions/` are looked through, and where one is pulled to.
-        store: where to pull from; None is the embedded one of `data_dir`.
-        endpoint: of an s3:// store.
-        progress: told of what is pulled.
-
-    Raises:
-        VersionNotFoundError: there is no such version, here or in the store.
-        UsageError: more than one version is meant.
-        VersionError, StoreError, ServiceError, DiskFullError: it cannot be pulled.
-    """
-    root = Path(data_dir) / VERSIONS
-    if version is None:
-        return _newest(root.glob(f"*/*/{MANIFEST}"), f"{root}: no version yet; run 'matinee rehearse', or name one")
-    if isinstance(version, Path) or (Path(version) / MANIFEST).is_file() or "/" in version:
-        return Path(version)
-    name, mark, wanted = version.partition("@")
-    if not mark and (root / name).is_dir():
-        return _newest((root / name).glob(f"*/{MANIFEST}"), f"{root / name}: no complete version")
-    dataset, beginning = (name, wanted) if mark else ("*", version)
-    found = (
-        [path.parent for path in root.glob(f"{dataset}/{beginning}*/{MANIFEST}")]
-        if len(beginning) >= _SHORTEST_ID and beginning.isalnum()
-        else []
-    )
-    if len(found) > 1:
-        raise UsageError(f"{version!r} is the beginning of {', '.join(path.name for path in found)}; write more of it")
-    return found[0] if found else _pull(version, root, Path(data_dir), store, endpoint, progress)
 
 
 def find_model_folder(model: str | Path, data_dir: str | Path, *, progress: Progress | None = None) -> Path:
@@ -114,23 +71,6 @@ def registry_address(text: str) -> re.Match[str]:
     return found
 
 
-def _pull(
-    version: str, root: Path, data_dir: Path, store: str | None, endpoint: str | None, progress: Progress | None
-) -> Path:
-    from matinee.place import embedded_folder, open_place  # noqa: PLC0415 - most versions are here already
-    from matinee.store import pull  # noqa: PLC0415 - as above
-    from matinee.store.names import resolve  # noqa: PLC0415 - as above
-
-    if store is None and not embedded_folder(data_dir).is_dir():
-        raise VersionNotFoundError(
-            f"version {version!r}: no folder of that name, none in {root}, and no store to pull it from; name its "
-            "folder, pass --store, or run 'matinee rehearse'"
-        )
-    with open_place(store, endpoint, data_dir) as opened:
-        place = resolve(version, opened)
-        return pull(f"{place.dataset}@{place.id}", root / place.dataset / place.id, opened, progress=progress).folder
-
-
 def _fetch(address: str, data_dir: Path, progress: Progress | None) -> Path:
     registry_address(address)  # a mistake is told at once, not after the stack has started
     from matinee.stack import running  # noqa: PLC0415 - a folder needs no stack
@@ -138,13 +78,6 @@ def _fetch(address: str, data_dir: Path, progress: Progress | None) -> Path:
 
     with running(data_dir, ["s3", "postgres", "mlflow"], progress=progress) as stack:
         return fetch(stack.mlflow_url, address, data_dir / REGISTRY_FOLDER)
-
-
-def _newest(manifests: Iterable[Path], otherwise: str) -> Path:
-    paths = [*manifests]
-    if not paths:
-        raise VersionNotFoundError(otherwise)
-    return _by_time(paths)
 
 
 def _by_time(paths: Iterable[Path]) -> Path:

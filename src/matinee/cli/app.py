@@ -102,6 +102,17 @@ COMMANDS = (
         "data.list",
     ),
     Command(
+        "data synth",
+        "matinee.cli.data:synth",
+        "Write a log of any size that behaves like a source.",
+        (
+            "matinee data synth --like ml-100k --rows 1e6 --out big.zip",
+            "matinee data synth --like ratings.csv --rows 192e6 --seed 7 --out big.csv",
+            "matinee data synth --like ml-1m --rows 1e9 --out huge.csv --dry-run",
+        ),
+        "data.synth",
+    ),
+    Command(
         "data from-events",
         "matinee.cli.from_events:from_events",
         "Turn the events told to a server into the next version; all ids of the base stay what they are.",

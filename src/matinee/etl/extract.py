@@ -1,6 +1,6 @@
 """Extract: from what a person calls a source to a file in its place, hashed, with what is known of it.
 
-A source is a catalogue name, a path, an http(s) address, or `remote:path` of rclone.
+A source is a catalogue name, a path, an http(s) address, `remote:path` of rclone, or an expansion of one of these.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def extract(
     """Bring a source to this machine, unless it is here already, and hash it.
 
     Args:
-        source: one of, in this order: a catalogue name; an http(s) URL; the path of a file that exists; `remote:path`
-            of rclone. A file that is called like a data set is meant by './ml-1m'. A `Path` is always a path.
+        source: one of, in this order: a catalogue name; an http(s) URL; `synth:SOURCE?rows=N&seed=S`, a source that is
+            expanded; the path of a file that exists; `remote:path` of rclone. A file that is called like a data set is
+            meant by './ml-1m'. A `Path` is always a path.
         out: the folder for what is fetched; None is `matinee-data/archives`. A local file is used where it lies
             unless `out` is given: then it is copied there.
         progress: told of the phases 'download', 'copy' and 'hash', and of each mirror that failed.
@@ -96,6 +97,8 @@ def extract(
             return _from_catalogue(CATALOGUE[text], out or ARCHIVES, progress, limits, cache)
         if _HTTP.match(text):
             return _from_url(text, out or ARCHIVES, progress, limits, cache)
+        if text.startswith("synth:"):
+            return _from_expansion(text, out or ARCHIVES, progress, limits, cache)
     path = Path(text)
     if not _exists(path) and isinstance(source, str) and _REMOTE.match(text):
         return _from_remote(text, out or ARCHIVES, progress, cache)
@@ -205,6 +208,17 @@ def _from_remote(address: str, out: Path, progress: Progress, cache: Path | None
 
     got = fetch_remote(address, out, rclone=rclone_path(), cache=cache, progress=progress)
     return _plain(got, without_credentials(address))
+
+
+def _from_expansion(text: str, out: Path, progress: Progress, limits: HttpLimits | None, cache: Path | None) -> Archive:
+    from matinee.etl.synth_source import archive_of  # noqa: PLC0415 - it brings Numba, and few sources need it
+
+    def fetch(like: str) -> Archive:
+        # What is expanded is read where it lies, if it is here.
+        here = like not in CATALOGUE and _exists(Path(like))
+        return extract(like, None if here else out, progress=progress, limits=limits, cache=cache)
+
+    return archive_of(text, out, fetch, progress=progress, cache=cache)
 
 
 def _from_path(path: Path, text: str, out: Path | None, progress: Progress, cache: Path | None) -> Archive:

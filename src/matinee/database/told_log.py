@@ -102,15 +102,15 @@ class ToldLog:
             rows = await self._connection.execute(_SINCE, (self._dataset, place))
             return [LoggedEvent(*row) for row in await rows.fetchall()]
 
-    async def all(self) -> AsyncIterator[list[LoggedEvent]]:
-        """The whole log, in order, a piece at a time.
+    async def all(self, after: int = 0) -> AsyncIterator[list[LoggedEvent]]:
+        """The whole log, or what stands behind a place, in order, a piece at a time.
 
         Raises:
             DatabaseError: Postgres does not answer.
         """
         with in_one_line(self._url):
             async with self._connection.transaction(), self._connection.cursor(name="all") as cursor:
-                await cursor.execute(_SINCE, (self._dataset, 0))
+                await cursor.execute(_SINCE, (self._dataset, after))
                 while rows := await cursor.fetchmany(_READ_ROWS):
                     yield [LoggedEvent(*row) for row in rows]
 

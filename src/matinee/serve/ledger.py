@@ -51,14 +51,17 @@ class Ledger:
         people: changed by nobody else.
         position: shared with the other workers.
         measures: told of commits.
+        after: a place up to which `people` knows the log.
     """
 
-    def __init__(self, url: str, dataset: str, people: People, position: Position, measures: Measures) -> None:
+    def __init__(
+        self, url: str, dataset: str, people: People, position: Position, measures: Measures, after: int = 0
+    ) -> None:
         self._url, self._dataset = url, dataset
         self._people, self._position, self._measures = people, position, measures
         self._writer: ToldLog | None = None
         self._reader: ToldLog | None = None
-        self._place = self._looked = 0
+        self._place = self._looked = after
         self._waiting: list[_Telling] = []
         self._waiting_events = 0
         self._wake = asyncio.Event()
@@ -68,12 +71,12 @@ class Ledger:
         self.reachable = False
 
     async def start(self) -> None:
-        """Read the whole log, however long Postgres takes to answer; then follow it."""
+        """Read all of the log that is not known, however long Postgres takes to answer; then follow it."""
         while True:
             try:
                 self._reader = await ToldLog.open(self._url, self._dataset)
                 self._looked = self._position.read()
-                async for events in self._reader.all():
+                async for events in self._reader.all(self._place):
                     self._apply(events)
                 break
             except DatabaseError as error:

@@ -22,6 +22,7 @@ class Serving:
         past: its splits that have happened already.
         database_url: of the Postgres behind it.
         log: under which name events are told there.
+        after: the place in the log up to which its events are in the version.
         board: the server's own folder.
         position: the file that says how far the log has come.
         hosts: what a request may call this machine; None is anything.
@@ -41,6 +42,7 @@ class Serving:
     log: str
     board: Path
     position: Path
+    after: int = 0
     hosts: frozenset[str] | None = None
     token: str | None = field(default=None, repr=False)
     threads: int = 1

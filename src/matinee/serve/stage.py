@@ -130,6 +130,7 @@ def serve_in(
     from matinee.processes import birth_of  # noqa: PLC0415 - see serve
     from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
     from matinee.serve.address import LOCAL_NAMES, listen_on, url_of  # noqa: PLC0415 - see serve
+    from matinee.serve.behind import place_behind  # noqa: PLC0415 - see serve
     from matinee.serve.board import Board, ServerFacts, Wanted  # noqa: PLC0415 - see serve
     from matinee.serve.models import keep, title  # noqa: PLC0415 - see serve
     from matinee.serve.processes import run  # noqa: PLC0415 - see serve
@@ -141,17 +142,19 @@ def serve_in(
     opened = _version_of(facts, version, data_dir)
     check_matches(facts, opened.manifest.users, opened.manifest.items)
     migrate(database_url)
+    log = facts.dataset if rehearsal is None else f"{facts.dataset}/{rehearsal}"
+    after = place_behind(database_url, opened, log, past)
     listener = listen_on(listen, port, open_to_all=token is None)
     try:
         bound = listener.getsockname()[1]
         board = Board(data_dir / BOARDS / str(bound))
         board.make()
-        log = facts.dataset if rehearsal is None else f"{facts.dataset}/{rehearsal}"
         serving = Serving(
             version=opened.folder,
             past=SPLITS[: SPLITS.index(past) + 1],
             database_url=database_url,
             log=log,
+            after=after,
             board=board.folder,
             position=data_dir / BOARDS / f"{log.replace('/', '@')}.position",
             hosts=LOCAL_NAMES if token is None else None,

@@ -56,7 +56,7 @@ class Worker:
         self._version = open_version(serving.version)
         self._people = People(self._version, serving.past)
         self._position = Position.open(serving.position)
-        self._ledger = Ledger(serving.database_url, serving.log, self._people, self._position, measures)
+        self._ledger = Ledger(serving.database_url, serving.log, self._people, self._position, measures, serving.after)
         self._batches: Batches[Ask, Answer] = Batches(
             self._answer,
             size=serving.max_batch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from matinee.schema.transform_settings import TransformSettings
 from matinee.version import Version, open_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from matinee.schema.certificate import Certificate
@@ -21,15 +22,25 @@ __all__ = ["small_version"]
 
 
 def small_version(
-    folder: Path, rows: Iterable[tuple[int, int, int]], *, split: SplitKind = "time", name: str = "log"
+    folder: Path,
+    rows: Iterable[tuple[int, int, int]],
+    *,
+    split: SplitKind = "time",
+    name: str = "log",
+    beside: Mapping[str, str] | None = None,
 ) -> Version:
-    """The version of events (user, item, seconds), in `folder`."""
+    """The version of events (user, item, seconds), in `folder`; with files `beside` the log they are one ZIP."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.csv"
     log.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
+    if beside:
+        with zipfile.ZipFile(folder / "log.zip", "w") as archive:
+            for path, content in {"log.csv": log.read_text(), **beside}.items():
+                archive.writestr(path, content)
+        log = folder / "log.zip"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("matinee.etl.certificate_page.write_page", _plain_page)
-        settings = TransformSettings(name=name, split=split, time_unit="s")
+        settings = TransformSettings(name=name, split=split, time_unit="s", member="log.csv" if beside else "")
         made = transform(log, folder / "version", settings, memory_limit_bytes=10**6, workers=1)
     return open_version(made.folder)
 

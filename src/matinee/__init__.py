@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matinee.etl.tracing import trace
     from matinee.etl.versions import mount, unmount
     from matinee.network import monitor
+    from matinee.one_person.stage import person
     from matinee.serve.promotion import promote
     from matinee.stack.backup import backup
     from matinee.stack.credentials import credentials
@@ -63,6 +64,7 @@ __all__ = [
     "logs",
     "monitor",
     "mount",
+    "person",
     "promote",
     "register",
     "rehearse",
@@ -94,6 +96,7 @@ _PLACES = {
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),
     "monitor": ("matinee.network", "monitor"),
+    "person": ("matinee.one_person.stage", "person"),
     "promote": ("matinee.serve.promotion", "promote"),
     "mount": ("matinee.etl.versions", "mount"),
     "restart": ("matinee.stack.lifecycle", "restart"),

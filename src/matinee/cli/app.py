@@ -39,7 +39,7 @@ _ENDLESS = 10_000  # columns
 
 GROUPS = {
     "cloud": "A server in an OpenStack cloud, on a volume that outlives it.",
-    "data": "The catalogue of known logs.",
+    "data": "Known logs, logs of any size that are like them, and the version that events told become.",
     "store": "Remote stores by name: add, check, list, remove.",
     "versions": "Versions in a store: list, show, publish, verify, pull, roll back, collect.",
 }
@@ -208,6 +208,17 @@ COMMANDS = (
         "Let a running server go on with another model, without a refused request.",
         ("matinee promote ml-100k/sasrec", "matinee promote models:/ml-100k-sse-pt@champion --port 8642"),
         "promote",
+    ),
+    Command(
+        "person",
+        "matinee.cli.person:person",
+        "Look at one person: what they had taken, what was offered, and what they took next.",
+        (
+            "matinee person",
+            "matinee person 196 --replay 20261125-101500 --steps 3",
+            "matinee person --cold --against http://127.0.0.1:8642",
+        ),
+        "person",
     ),
     Command(
         "monitor",

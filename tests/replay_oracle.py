@@ -61,8 +61,8 @@ def journals(draw: Callable[..., Any], k: int = 10) -> tuple[Stream, list[Asked]
                 )  # fmt: skip
             if draw(st.integers(0, 5)):
                 told.append(
-                    Told(event, draw(st.integers(0, 1)), 1, session, due_us, due_us + 5, due_us + took_us // 2,
-                         draw(st.integers(0, 900)), draw(st.integers(0, 900)))
+                    Told(event, draw(st.integers(0, 1)), draw(st.integers(1, 4)), session, due_us, due_us + 5,
+                         due_us + took_us // 2, draw(st.integers(0, 900)), draw(st.integers(0, 900)))
                 )  # fmt: skip
     return stream, asked, told
 
@@ -100,6 +100,7 @@ def expected_figures(stream: Stream, plan: Plan, asked: Sequence[Asked], told: S
         "told": len(acknowledged),
         "told_again": sum(one.known for one in acknowledged),
         "told_before": sum(one.event < stream.asked_from for one in _firsts(told)),
+        "retries": sum(one.attempts - 1 for one in acknowledged),
         "metrics": _metrics(answered, plan.k),
         **{name: {"events": len(part), "metrics": _metrics(part, plan.k)} for name, part in parts.items()},
         "busy_s": busy_s,

@@ -20,8 +20,9 @@ import msgspec
 from matinee.errors import MatineeError
 from matinee.network import Meter
 from matinee.replay.clock import due_us
+from matinee.replay.journal import titles
 from matinee.replay.live_line import line
-from matinee.replay.tally import Tally, model_titles
+from matinee.replay.tally import Tally
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class _Titles(Mapping[str, Sequence[str]]):
         self._folder, self._arms = folder, arms
 
     def __getitem__(self, arm: str) -> Sequence[str]:
-        return model_titles(self._folder, arm)
+        return titles(self._folder, arm)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arms)

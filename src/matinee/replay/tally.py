@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from matinee.metrics.ranking import metrics_at
-from matinee.replay.journal import OUTCOMES, Asked, Told, asked_records, told_records
+from matinee.replay.journal import OUTCOMES, Asked, Told, asked_records, titles, told_records
 from matinee.replay.latency import Latencies
 from matinee.replay.windows import Windows
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from matinee.replay.plan import Plan
     from matinee.replay.stream import Stream
 
-__all__ = ["Tally", "model_titles"]
+__all__ = ["Tally"]
 
 _ASKED: Final = tuple(field for field in Asked._fields if field != "items")
+_COUNTS: Final = ("told", "told_again", "told_before", "retries", "late", "bytes_out", "bytes_in")
 _AT_ONCE: Final = 4096  # records wait for each other, since arrays cost a call, not an event
 _FROM_FILE: Final = 1 << 16
-_BUCKETS: Final = 60  # of event time, equally many events each
+_BUCKETS: Final = 20  # of event time, equally many events each
 _FEWEST: Final = 20  # events in one of them
 _SEGMENTS: Final = ("warm_users", "cold_users", "warm_items", "cold_items")
 
@@ -63,7 +64,7 @@ class Tally:
     ) -> Self:
         """All that the journals of a replay's folder tell; `models` as above, None are those of the folder."""
         if models is None:
-            models = {arm: model_titles(folder, arm) for arm in arms}
+            models = {arm: titles(folder, arm) for arm in arms}
         tally = cls(stream, plan, arms, models=models)
         for name, arm in tally._arms.items():
             for records in _pieces(asked_records(folder, name, plan.k)):
@@ -113,7 +114,7 @@ class _Arm:
         self._ranks = np.zeros((self._edges.size - 1, 4, k + 1), np.int64)
         self._latencies = {"ask": Latencies(), "tell": Latencies(), "unanswered": Latencies()}
         self._windows = Windows(k)
-        self._counts = dict.fromkeys(("told", "told_again", "told_before", "late", "bytes_out", "bytes_in"), 0)
+        self._counts = dict.fromkeys(_COUNTS, 0)
 
     def asked(self, entry: Asked) -> None:
         self._waiting_asked.append(entry)
@@ -158,6 +159,7 @@ class _Arm:
         batch = {name: values[~is_before] for name, values in batch.items()}
         self._counts["told"] += batch["event"].size
         self._counts["told_again"] += int((batch["known"] > 0).sum())
+        self._counts["retries"] += int((batch["attempts"] - 1).sum())
         self._latencies["tell"].add(batch["done_us"] - batch["due_us"])
         self._count_bytes(batch)
         self._windows.add_told(batch)
@@ -183,6 +185,7 @@ class _Arm:
             "told": counts["told"],
             "told_again": counts["told_again"],
             "told_before": counts["told_before"],
+            "retries": counts["retries"],
             "metrics": self._means(by_segment.sum(axis=0)),
             **segments,
             "latency_ms": {kind: one.facts() for kind, one in latencies.items()},
@@ -215,10 +218,10 @@ class _Arm:
             for start, stop, ranks in zip(self._edges[:-1], self._edges[1:], self._ranks, strict=True)
         ]
 
-    def _models(self, titles: Sequence[str]) -> list[dict[str, Any]]:
+    def _models(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Who answered how many, in order of the first answer."""
         return [
-            {"title": titles[place] if place < len(titles) else "", "answered": number}
+            {"title": names[place] if place < len(names) else "", "answered": number}
             for place, number in enumerate(self._answers_by_model.tolist())
         ]
 
@@ -245,14 +248,6 @@ class _Arm:
     def _count_bytes(self, batch: Mapping[str, NDArray[np.int64]]) -> None:
         for name in ("bytes_out", "bytes_in"):
             self._counts[name] += int(batch[name].sum())
-
-
-def model_titles(folder: Path, arm: str) -> tuple[str, ...]:
-    """Titles of the models that have answered for an arm, in order of their first answer."""
-    try:
-        return tuple((folder / f"{arm}.models").read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return ()
 
 
 def _edges(first: int, size: int) -> NDArray[np.int64]:

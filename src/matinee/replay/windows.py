@@ -107,10 +107,12 @@ class Windows:
         self, window: Window, session: int, number: int, at_us: int, means: Callable[..., dict[str, float | None]]
     ) -> dict[str, Any]:
         begun_us, ended_us = self._extents_us[session]
+        # At either end a session covers less than the window's width.
         covered_us = min((number + 1) * self._width_us, ended_us) - max(number * self._width_us, begun_us)
         has_any = bool(window.latencies.any())
         return {
             "at_s": at_us / 1e6,
+            "for_s": max(covered_us, 0) / 1e6,
             "session": session,
             "events": window.told,
             **means(window.ranks),

@@ -83,7 +83,7 @@ class Pool:
         self.limit_s, self.limit_us = time_limit_s, int(time_limit_s * 1e6)
         self.now_us: Callable[[], int] = clock.now_us
         self._queue: deque[Exchange] = deque()
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()  # used in turn, so that each worker of a server has its share
         self._open: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._tls = ssl.create_default_context() if address.is_secure else None
@@ -102,7 +102,7 @@ class Pool:
         if self._closed:
             return
         while self._idle and (first or not self._queue):
-            connection = self._idle.pop()
+            connection = self._idle.popleft()
             now_us = self.now_us()
             if now_us - connection.idle_since_us < _LONGEST_IDLE_US:
                 connection.begin(exchange, now_us)
@@ -159,7 +159,7 @@ class Pool:
 
     def _serve(self) -> None:
         while self._queue and self._idle:
-            self._idle.pop().begin(self._queue.popleft(), self.now_us())
+            self._idle.popleft().begin(self._queue.popleft(), self.now_us())
 
     def _grow(self) -> None:
         """Open as many connections as there are waiting, as long as there may be more."""
@@ -196,6 +196,7 @@ class _Connection(asyncio.Protocol):
         "_bytes_in",
         "_exchange",
         "_is_gone",
+        "_is_kept",
         "_is_whole",
         "_parser",
         "_pool",
@@ -273,6 +274,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._is_whole = True
+        self._is_kept = self._parser.should_keep_alive()  # the parser has forgotten it afterwards
 
     def _finish(self) -> None:
         exchange, self._exchange = self._exchange, None
@@ -280,7 +282,7 @@ class _Connection(asyncio.Protocol):
         now_us = self._pool.now_us()
         self.deadline_us, self.idle_since_us = 0, now_us
         reply = Reply(self._parser.get_status_code(), self._body, "", self._retry_after_s, self._bytes_in, now_us)
-        if not self._parser.should_keep_alive():
+        if not self._is_kept:
             self.give_up()
             exchange.ended(reply)
             return

@@ -27,7 +27,7 @@ def trace(
     data_dir: str | Path = DATA_DIR,
     progress: Progress | None = None,
 ) -> Chain:
-    """Build and check the chain source -> archive -> version -> published; reads every byte that is at hand.
+    """Build and check the chain source -> version -> run -> checkpoint -> report; reads every byte that is at hand.
 
     Args:
         version: an id, or with `store` whatever names a version there; None is the last one recorded.
@@ -59,12 +59,17 @@ def trace_in(
     store: Store, version: str, *, data_dir: Path, folder: Path | None = None, progress: Progress | None = None
 ) -> Chain:
     """`trace` in a store that is open; `folder` is the version on this machine."""
-    from matinee.store import StoredFiles  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
+    from matinee.store import StoredFiles, StoredFolder  # noqa: PLC0415 - it brings the HTTP client that speaks to rclone
 
     published = StoredFiles(store, version)
     local = LocalFiles(folder.absolute()) if folder else None
     return trace_chain(
-        published.place.id, events=data_dir / _EVENTS, local=local, published=published, progress=progress
+        published.place.id,
+        events=data_dir / _EVENTS,
+        local=local,
+        published=published,
+        elsewhere=lambda location: StoredFolder.at(store, location),
+        progress=progress,
     )
 
 

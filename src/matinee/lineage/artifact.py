@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Kind", "address", "files_digest"]
 
-Kind = Literal["source", "archive", "version", "published", "registered", "run", "checkpoint"]
+Kind = Literal["source", "archive", "version", "published", "registered", "run", "checkpoint", "report"]
 
 _BUCKETS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _EVENT_COLUMNS = (("user", "int32"), ("item", "int32"), ("rating", "float64"), ("timestamp", "int64"))
@@ -30,18 +30,19 @@ class Artifact:
 
     Attributes:
         kind: 'source' (where a log comes from), 'archive' (its bytes as fetched), 'version' (a local one),
-            'published' (one in a store), 'registered' (what services know of one), 'run' (a training, as MLflow was
-            told of it), 'checkpoint' (the folder of a trained model).
-        name: the data set's or source's name.
+            'published' (one in a store), 'registered' (what services know of one), 'run' (a training or a replay, as
+            MLflow was told of it), 'checkpoint' (the folder of a trained model), 'report' (of a replay, here or in a
+            store).
+        name: the data set's or source's name; a checkpoint's folder's, a replay's id.
         location: path, URL, or rclone's remote:path; credentials are taken out here, at the door.
         sha256: of the bytes; of `manifest.json` for a version, local or published; of `checkpoint.json` for a
-            checkpoint and its run.
+            checkpoint and its run, of `report.json` for a report and its run.
         size_bytes, rows, files: how much it is; None where that is not known.
-        version: the version's id, also of what was trained on it; empty for a source or an archive.
+        version: the version's id, also of what was trained on it or replays it; empty for a source or an archive.
         source_sha256: of the archive a version came from; equal to `sha256` for source and archive.
         files_sha256: content hash of a version's list of files (`files_digest`); empty for the others.
         columns: (name, type) of its rows, where known.
-        contents: (file, SHA-256) of a checkpoint's files, which no manifest lists.
+        contents: (file, SHA-256) of a checkpoint's or report's files, which no manifest lists.
     """
 
     kind: Kind
@@ -96,12 +97,23 @@ class Artifact:
     @classmethod
     def of_checkpoint(cls, folder: Path, files: Sequence[str], *, name: str, version: str, source_sha256: str) -> Self:
         """A trained model in `folder`; the first of its `files` names the others' origin and stands for them all."""
+        return cls._of_files("checkpoint", folder, files, name=name, version=version, source_sha256=source_sha256)
+
+    @classmethod
+    def of_report(cls, folder: Path, files: Sequence[str], *, name: str, version: str, source_sha256: str) -> Self:
+        """The report of a replay in `folder`; the first of its `files` is the one with all that was measured."""
+        return cls._of_files("report", folder, files, name=name, version=version, source_sha256=source_sha256)
+
+    @classmethod
+    def _of_files(
+        cls, kind: Kind, folder: Path, files: Sequence[str], *, name: str, version: str, source_sha256: str
+    ) -> Self:
         contents = []
         for file in files:
             with (folder / file).open("rb") as opened:
                 contents.append((file, hashlib.file_digest(opened, "sha256").hexdigest()))
         return cls(
-            kind="checkpoint",
+            kind=kind,
             name=name,
             location=str(folder),
             sha256=contents[0][1],
@@ -113,7 +125,7 @@ class Artifact:
         )
 
     def tracked(self, page: str) -> Self:
-        """The run in MLflow that a checkpoint was told to; `page` is its address there."""
+        """The run in MLflow that a checkpoint or a report was told to; `page` is its address there."""
         return replace(self, kind="run", location=page, size_bytes=None, files=None, contents=())
 
     @property

@@ -1,4 +1,4 @@
-"""The chain from a source to published versions and trained models: from manifests and events, checked byte by byte."""
+"""The chain from a source to versions, models and reports of replays: by manifests and events, checked byte by byte."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from matinee.lineage.base import base_link
 from matinee.lineage.files import Finding, LocalFiles, State, VersionFiles, check_files, is_consistent
 from matinee.lineage.link import Link, told, worst
 from matinee.lineage.redact import without_credentials
+from matinee.lineage.reported import FolderFiles, reported_links
 from matinee.lineage.trained import trained_links
 from matinee.schema.layout import MANIFEST, RAW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from matinee.lineage.journal import RecordedRun
     from matinee.schema.manifest import Manifest
@@ -28,7 +29,7 @@ __all__ = ["Chain", "Link", "trace"]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """All links of one version, from where its log came to where it was published and what was trained on it."""
+    """All links of one version: where its log came from, where it went, what was trained on it, what was measured."""
 
     version: str
     name: str
@@ -52,7 +53,7 @@ class Chain:
         raise LineageError(
             f"version {self.version} is not what was recorded ({places}):\n  "
             + "\n  ".join(wrong)
-            + "\npull or transform a version again, train a model again; what has changed is never repaired in place"
+            + "\npull or transform a version again, train or replay a model again; what has changed is never repaired in place"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def trace(
     events: Path | None = None,
     local: VersionFiles | None = None,
     published: VersionFiles | None = None,
+    elsewhere: Callable[[str], FolderFiles | None] = lambda _: None,
     progress: Progress | None = None,
 ) -> Chain:
     """Build the chain of one version and check it; reads every byte that is at hand.
@@ -91,6 +93,7 @@ def trace(
         events: the file of events; None or no such file leaves every link unrecorded.
         local: the version on this machine; None takes the folder that the events name, if it is still there.
         published: the version in a store; None takes the place that the events name, if it is a folder here.
+        elsewhere: gives files of a folder in a store by its address; None for one that cannot be reached.
         progress: told of the bytes that are read.
 
     Raises:
@@ -115,6 +118,7 @@ def trace(
         *(link for place in places for link in place.links()),
         *_service_links(record),
         *trained_links(record.made),
+        *reported_links(record.made, record.manifests(places), record.checkpoints, elsewhere),
     ]
     name = manifest.name if manifest is not None else record.name
     return Chain(version=wanted, name=name, links=tuple(links))
@@ -155,6 +159,18 @@ class _Record:
             if here and (Path(artifact.path) / MANIFEST).is_file():
                 return LocalFiles(Path(artifact.path))
         return None
+
+    @property
+    def checkpoints(self) -> set[str]:
+        """SHA-256 of all that were ever trained, on whatever version."""
+        outputs = (artifact for run in self.complete for artifact in run.outputs)
+        return {artifact.sha256 for artifact in outputs if artifact.kind == "checkpoint"}
+
+    def manifests(self, places: Sequence[_Place]) -> set[str]:
+        """SHA-256 of this version's manifest: as the events tell, and where it is at hand."""
+        recorded = {artifact.sha256 for artifact in self.artifacts if artifact.kind in {"version", "published"}}
+        at_hand = [place.files for place in places if place.files is not None and place.manifest is not None]
+        return recorded or {files.sha256(MANIFEST) for files in at_hand}
 
     @property
     def name(self) -> str:

@@ -39,7 +39,7 @@ __all__ = ["DigestDatasetFacet", "as_line", "run_event"]
 
 # A custom facet must point at its schema. `matinee_digest.json` beside this module is that schema; a URN names it
 # wherever it is stored, so that no event depends on a web server.
-_DIGEST_SCHEMA = "urn:matinee:lineage:1-2-0:matinee_digest.json#/$defs/MatineeDigestDatasetFacet"
+_DIGEST_SCHEMA = "urn:matinee:lineage:1-3-0:matinee_digest.json#/$defs/MatineeDigestDatasetFacet"
 
 
 @attr.define

@@ -17,7 +17,7 @@ Wherever a function takes a `version`, it takes one of these texts:
 from matinee.store.check import check
 from matinee.store.collect import gc
 from matinee.store.connection import Store, open_store
-from matinee.store.files import StoredFiles
+from matinee.store.files import StoredFiles, StoredFolder
 from matinee.store.listing import list_versions, show
 from matinee.store.location import Location, parse_location
 from matinee.store.mount import mount, unmount
@@ -29,6 +29,7 @@ from matinee.store.records import (
     Incomplete,
     Mounted,
     Published,
+    PublishedReport,
     Pulled,
     RolledBack,
     Shown,
@@ -36,6 +37,7 @@ from matinee.store.records import (
     StoredVersion,
     Verified,
 )
+from matinee.store.reports import publish_report
 from matinee.store.rollback import rollback
 from matinee.store.verify import verify
 
@@ -46,12 +48,14 @@ __all__ = [
     "Location",
     "Mounted",
     "Published",
+    "PublishedReport",
     "Pulled",
     "RolledBack",
     "Shown",
     "Step",
     "Store",
     "StoredFiles",
+    "StoredFolder",
     "StoredVersion",
     "Verified",
     "check",
@@ -61,6 +65,7 @@ __all__ = [
     "open_store",
     "parse_location",
     "publish",
+    "publish_report",
     "pull",
     "rollback",
     "show",

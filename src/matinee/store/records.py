@@ -19,6 +19,7 @@ __all__ = [
     "Incomplete",
     "Mounted",
     "Published",
+    "PublishedReport",
     "Pulled",
     "Remote",
     "RolledBack",
@@ -148,6 +149,21 @@ class Incomplete:
     files: int
     size_bytes: int
     newest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedReport:
+    """A replay's report in a store.
+
+    Attributes:
+        location: of its folder there, without credentials.
+        files: names of what lies in it.
+        unchanged: it was there already.
+    """
+
+    location: str
+    files: tuple[str, ...]
+    unchanged: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def train(
     seed: Annotated[int | None, Parameter(group=_TRAINING)] = None,
     device: Annotated[str | None, Parameter(group=_TRAINING)] = None,
     prior: str = "auto",
+    start_from: str | None = None,
     out: Path | None = None,
     track: bool = True,
     force: Flag = False,
@@ -56,6 +57,8 @@ def train(
         seed: Every draw follows from it.
         device: auto takes a GPU where there is one; cpu, cuda, cuda:1.
         prior: Of the recency prior: auto chooses weight and window on validation; off, WEIGHT, or WEIGHT:DAYS.
+        start_from: A trained model, as in MODEL of `matinee evaluate`, of a version that this one goes on from; its
+            network's settings are kept.
         out: The model's folder; by default below models in the data folder.
         track: Tell MLflow of it; the stack is started for that, and stopped again.
         force: Train again although it is there.
@@ -82,6 +85,7 @@ def train(
         seed=seed,
         device=device,
         prior=prior,
+        start_from=start_from,
         out=out,
         track=track,
         force=force,

@@ -61,6 +61,8 @@ class CheckpointFacts:
         metrics: what was measured on eval, as 'ndcg@10' -> 0.093; finite.
         code: the package's version, and 8 digits of a hash over the source of the rooms model and train.
         created: when, ISO 8601 in UTC.
+        trained_until: the last timestamp that training has seen, that of its parents included; None where nobody knows.
+        parent: SHA-256 of the checkpoint.json that training started from; empty where it started from nothing.
         format: the number of this layout.
         weights_sha256: of model.safetensors; `save` fills it in.
     """
@@ -79,6 +81,8 @@ class CheckpointFacts:
     metrics: dict[str, float]
     code: str
     created: str
+    trained_until: int | None = None
+    parent: str = ""
     format: int = FORMAT
     weights_sha256: str = ""
 
@@ -96,6 +100,8 @@ class CheckpointFacts:
         epoch: int = 0,
         step: int = 0,
         metrics: Mapping[str, float] | None = None,
+        trained_until: int | None = None,
+        parent: str = "",
     ) -> Self:
         """The facts of `model` as this code trained it just now; metrics that are not finite are left out."""
         return cls(
@@ -113,6 +119,8 @@ class CheckpointFacts:
             metrics={name: float(value) for name, value in (metrics or {}).items() if math.isfinite(value)},
             code=_code(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            trained_until=trained_until,
+            parent=parent,
         )
 
     def to_json(self) -> str:

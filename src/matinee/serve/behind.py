@@ -33,7 +33,7 @@ def place_behind(url: str, version: Version, log: str, past: Split) -> int:
         return 0
     if past != SPLITS[-1]:
         raise UsageError(
-            f"past is {past}, but version {version.id} has the events of {log} up to place {place:,} in all its "
-            f"splits, and they have happened: pass --past {SPLITS[-1]}, or keep what is told apart with --rehearsal NAME"
+            f"past is {past}, but version {version.id} has the events of {log} up to place {place:,} in its splits, so "
+            f"all of them have happened: pass --past {SPLITS[-1]}, or keep what is told apart with --rehearsal NAME"
         )
     return place

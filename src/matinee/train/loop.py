@@ -71,6 +71,7 @@ def fit(
     validate: Callable[[NeuralRecommender], dict[str, float]],
     observer: Observer | None = None,
     resume: bool = True,
+    parent: str = "",
 ) -> Fitted:
     """Train `model` on the split `train`, and give it the best weights.
 
@@ -86,6 +87,7 @@ def fit(
         validate: metrics of a model on the validation split; called by one process.
         observer: told of steps and epochs; in the process with rank 0 only.
         resume: go on where the same training stopped; False forgets that one.
+        parent: what names the model whose weights `model` has at the start; empty where it is untrained.
 
     Raises:
         UsageError: no such device, or no such validation metric.
@@ -95,7 +97,7 @@ def fit(
         DiskFullError: no space left for a state; the last one is there still.
     """
     with group(plan.device) as ours, Interrupt() as interrupt:
-        training = _Training(model, version, plan, folder, validate, observer or Unobserved(), ours)
+        training = _Training(model, version, plan, folder, validate, observer or Unobserved(), ours, parent)
         try:
             if resume:
                 training.restore()
@@ -121,6 +123,7 @@ class _Training:
         validate: Callable[[NeuralRecommender], dict[str, float]],
         observer: Observer,
         ours: Group,
+        parent: str,
     ) -> None:
         self.model, self.plan, self.folder = model, plan, folder
         self.validate, self.observer, self.group = validate, observer, ours
@@ -131,6 +134,8 @@ class _Training:
             "number of processes": ours.world,
             **{name: value for name, value in asdict(plan).items() if name not in _FREE},
         }
+        if parent:
+            self.what["parent"] = parent
         if plan.schedule != "constant":
             self.what["epochs"] = plan.epochs  # a falling rate depends at each step on how many there will be
         self.network = model.network.to(ours.device)

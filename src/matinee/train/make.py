@@ -89,6 +89,8 @@ def make(plan: Plan, version: Version, folder: Path, *, watch: Watch, progress: 
         epoch=epochs,
         step=step,
         metrics=metrics,
+        trained_until=_trained_until(plan, version),
+        parent=plan.parent.sha256 if plan.parent else "",
     )
     facts = checkpoint.save(folder, model, facts)
     files = [checkpoint.CHECKPOINT, checkpoint.WEIGHTS]
@@ -103,15 +105,28 @@ def _train(plan: Plan, version: Version, folder: Path, watch: Watch) -> tuple[Ne
 
     kind, _ = plan.entry.load()
     assert issubclass(kind, NeuralRecommender)  # noqa: S101 - what `neural` means, for the type checker
-    model = kind.initial(plan.settings, Known(version.known_users, version.known_items), plan.training.seed)
+    if plan.parent is None:
+        model = kind.initial(plan.settings, Known(version.known_users, version.known_items), plan.training.seed)
+    else:
+        model = plan.parent.grown(version)
 
     def validate(candidate: NeuralRecommender) -> dict[str, float]:
         return evaluate_split(
             candidate, version, protocol=_protocol(version), limit=plan.training.validation_events or None
         ).metrics
 
-    fitted = fit(model, version, plan.training, folder=folder, validate=validate, observer=watch)
+    parent = plan.parent.sha256 if plan.parent else ""
+    fitted = fit(model, version, plan.training, folder=folder, validate=validate, observer=watch, parent=parent)
     return fitted.model, fitted.reached
+
+
+def _trained_until(plan: Plan, version: Version) -> int | None:
+    """The last moment that the model, or the one it started from, has seen."""
+    last = version.certificate.train.last
+    if plan.parent is None or last is None:
+        return last
+    before = plan.parent.facts.trained_until
+    return None if before is None else max(before, last)
 
 
 def _settle_prior(plan: Plan, model: Recommender, version: Version, progress: Progress) -> dict[str, float]:

@@ -19,6 +19,8 @@ from matinee.train.train_settings import TrainSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matinee.train.parent import Parent
+
 __all__ = ["Plan", "pairs"]
 
 _PRIOR: Final = re.compile(r"(?P<weight>\d+(\.\d*)?|\.\d+)(:(?P<days>\d+(\.\d*)?|\.\d+))?")
@@ -37,15 +39,17 @@ class Plan:
         settings: the model's own.
         training: how it is trained; the defaults for a model that is counted in one go.
         prior: as it was asked for: 'auto', 'off', or weight and days.
+        parent: the trained model that it starts from; None starts from nothing.
     """
 
     entry: ModelEntry
     settings: Any
     training: TrainSettings
     prior: str
+    parent: Parent | None = None
 
     @classmethod
-    def of(cls, model: str, said: Mapping[str, object], prior: str) -> Self:
+    def of(cls, model: str, said: Mapping[str, object], prior: str, parent: Parent | None = None) -> Self:
         """The plan that follows from settings as people say them, the model's and the training's together.
 
         Raises:
@@ -59,10 +63,16 @@ class Plan:
                 f"model {model}: PyTorch is not installed; pip install 'matinee[train]', or train one of {counted}"
             )
         _fixed_prior(prior)
+        if not entry.neural and parent is not None:
+            raise UsageError(
+                f"model {model} is counted anew from all of a version in one go, so it starts from no other; leave "
+                "--start-from out"
+            )
         if not entry.neural:
             return cls(entry, settings_from(entry, said), TrainSettings(), prior)
         own, training = divide(said, [entry.load()[1], TrainSettings], f"model {model}")
-        plan = cls(entry, settings_from(entry, own), settings_of(TrainSettings, training, "training"), prior)
+        settings = settings_from(entry, own) if parent is None else parent.settings(entry, own)
+        plan = cls(entry, settings, settings_of(TrainSettings, training, "training"), prior, parent)
         among("metric", plan.training.metric, _METRICS)  # now, not after the first epoch
         return plan
 
@@ -77,6 +87,8 @@ class Plan:
         plain: dict[str, Any] = {"model": self.entry.name, "settings": asdict(self.settings), "prior": self.prior}
         if self.entry.neural:
             plain["training"] = {name: v for name, v in asdict(self.training).items() if name not in _OUTWARD}
+        if self.parent is not None:
+            plain["start_from"] = self.parent.sha256
         words: dict[str, Any] = json.loads(json.dumps(plain))
         return words
 
@@ -91,6 +103,7 @@ class Plan:
         """Every setting as text, as MLflow shows them."""
         plain = self.words
         flat = {"model": plain["model"], "prior": plain["prior"], **plain["settings"], **plain.get("training", {})}
+        flat |= {"start_from": plain["start_from"]} if self.parent else {}
         return {name: str(value) for name, value in flat.items()}
 
 

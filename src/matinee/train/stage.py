@@ -46,6 +46,7 @@ def train(
     seed: int | None = None,
     device: str | None = None,
     prior: str = "auto",
+    start_from: str | Path | None = None,
     out: str | Path | None = None,
     track: bool = True,
     force: bool = False,
@@ -73,6 +74,8 @@ def train(
         seed: every draw follows from it.
         device: 'auto' takes a GPU where there is one; 'cpu', 'cuda', 'cuda:1'.
         prior: 'auto' chooses weight and window of the recency prior on validation; 'off', 'WEIGHT' or 'WEIGHT:DAYS'.
+        start_from: a trained model, as `evaluate` takes it, whose version this one goes on from: its weights and the
+            settings of its network are the start, ids that it has not seen get new rows. None starts from nothing.
         out: the model's folder; None is `models/<data set>/<version>/<model>-<hash of its settings>` in `data_dir`.
         track: tell MLflow of it; the stack of `data_dir` is started for that, and stopped again.
         force: train again although it is there.
@@ -88,7 +91,11 @@ def train(
         ModelError: PyTorch is missing, or the folder holds another model.
         ServiceError, StoreError, DiskFullError: a service does not start, a store does not answer, no space.
     """
-    from matinee.train.find import find_version_folder  # noqa: PLC0415 - `import matinee` must stay light
+    from matinee.train.find import (  # noqa: PLC0415 - `import matinee` must stay light
+        find_model_folder,
+        find_version_folder,
+    )
+    from matinee.train.parent import Parent  # noqa: PLC0415 - as above
     from matinee.train.plan import Plan, pairs  # noqa: PLC0415 - as above
 
     given = {
@@ -101,8 +108,9 @@ def train(
         "device": device,
     }
     said = dict(options) if isinstance(options, Mapping) else pairs(options)
-    plan = Plan.of(model, said | {name: value for name, value in given.items() if value is not None}, prior)
     progress = progress or Silent()
+    parent = None if start_from is None else Parent.read(find_model_folder(start_from, data_dir, progress=progress))
+    plan = Plan.of(model, said | {name: value for name, value in given.items() if value is not None}, prior, parent)
     folder = find_version_folder(version, data_dir, store=store, endpoint=endpoint, progress=progress)
     services = _services(Path(data_dir), progress) if track else None
     return train_in(services, folder, plan, out=out, force=force, data_dir=data_dir, lineage=lineage, progress=progress)
@@ -131,6 +139,8 @@ def train_in(
     progress, lineage = progress or Silent(), lineage or Recorder(None)
     version = open_version(folder)
     _check(version, progress)
+    if plan.parent is not None:
+        plan.parent.check(version)
     target = Path(out) if out else Path(data_dir) / MODELS_FOLDER / version.name / version.id / plan.name
     target = target.absolute()
     if os.environ.get("WORLD_SIZE", "1") != "1" and not plan.entry.neural:
@@ -190,8 +200,10 @@ class _Stage:
         from matinee.train.trained import Trained  # noqa: PLC0415 - as above
 
         begun_s = time.monotonic()
-        given = Artifact.of_folder(self.version.folder)
-        with self.lineage.stage("train", inputs=[given]) as run:
+        given = [Artifact.of_folder(self.version.folder)]
+        if self.plan.parent is not None:
+            given.append(self.plan.parent.artifact())
+        with self.lineage.stage("train", inputs=given) as run:
             try:
                 made = make(self.plan, self.version, self.folder, watch=self._watch(stack), progress=self.progress)
             except KeyboardInterrupt:

@@ -234,7 +234,6 @@ class Run:
 def _few_collections() -> Iterator[None]:
     """What is there stays, and what comes is gone soon: looking for cycles among all of it stops the clock for long."""
     before = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     try:

@@ -37,8 +37,12 @@ class Server:
     data_dir: Path
 
     @property
+    def url(self) -> str:
+        return str(self.client.base_url).rstrip("/")
+
+    @property
     def port(self) -> int:
-        return int(str(self.client.base_url).rstrip("/").rpartition(":")[2])
+        return int(self.url.rpartition(":")[2])
 
     def ask(self, **asked: Any) -> dict[str, Any]:
         return self.post("/v1/recommend", asked)

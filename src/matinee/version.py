@@ -146,7 +146,10 @@ class Version:
 
         path = self.folder / events_path(split)
         try:
-            column = parquet.read_table(path, columns=["rating"]).column("rating")
+            with parquet.ParquetFile(path) as file:
+                if "rating" not in file.schema_arrow.names:  # the log had no such column
+                    return np.full(file.metadata.num_rows, np.nan)
+                column = file.read(["rating"]).column("rating")
         except (OSError, pa.ArrowException) as error:
             raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
         ratings: NDArray[np.float64] = column.to_numpy().astype(np.float64, copy=False)  # a missing one becomes NaN

@@ -10,15 +10,12 @@ from rich.console import Console
 from matinee.cli.replay_picture import picture
 from matinee.replay.folder import Record
 from matinee.replay.journal import Asked, Told
-from matinee.replay.live import Live
+from matinee.replay.live_document import LiveDocument
 from matinee.replay.plan import Arm, Arrivals, Plan
-from matinee.replay.stage import Begun
-from replay_oracle import make_stream
+from replay_oracle import make_stream, write_journals
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from matinee.replay.stream import Stream
 
 NAMES = ("sse-pt", "popularity", "markov")
 
@@ -26,28 +23,22 @@ NAMES = ("sse-pt", "popularity", "markov")
 @pytest.fixture
 def document(tmp_path: Path) -> dict[str, Any]:
     """Of a replay of three arms, all of whose targets are at the first rank, except for the second arm."""
-    shown: list[dict[str, Any]] = []
     stream = make_stream([(number % 4 == 0, True) for number in range(40)])
     plan = Plan("toy", "0123456789abcdef", "00", arrivals=Arrivals(rate=200))
-    with Live(session(tmp_path, plan, stream), show=shown.append) as live:
-        for event in range(40):
-            now_us = time.time_ns() // 1000
-            for name in NAMES:
-                rank = 11 if name == "popularity" else 1
-                outcome = 2 if event == 39 else 0
-                asked = Asked(
-                    event, outcome, 200, 0, 0, rank, now_us - 4000, now_us - 3900, now_us, 500, 250, (0,) * 10, 0
-                )
-                live.asked(name, asked)
-                live.told(name, Told(event, 0, 1, 0, now_us, now_us, now_us + 100, 500, 250))
-    return shown[-1]
+    now_us = time.time_ns() // 1000
+    for name in NAMES:
+        rank = 11 if name == "popularity" else 1
+        asked = [
+            Asked(event, 2 if event == 39 else 0, 200, 0, 0, rank, now_us, now_us, now_us + 4000, 500, 250, (0,) * 10)
+            for event in range(40)
+        ]
+        told = [Told(event, 0, 1, 0, now_us, now_us, now_us + 100, 500, 250) for event in range(40)]
+        write_journals(tmp_path, name, asked, told)
+    return LiveDocument(tmp_path, record(plan), stream).make("finished")
 
 
-def session(folder: Path, plan: Plan, stream: Stream) -> Begun:
-    record = Record(
-        "20261125-120000-0a1b2c3d4e5f", plan, tuple(Arm(name, "", "", "", "", "") for name in NAMES), (), {}
-    )
-    return Begun(folder, record.begun(), stream)
+def record(plan: Plan) -> Record:
+    return Record("20261125", plan, tuple(Arm(name, "", "", "", "", "") for name in NAMES), (), {}).begun()
 
 
 def drawn(document: dict[str, Any], width: int, height: int) -> list[str]:
@@ -86,12 +77,9 @@ def test_it_fits_the_terminal(document: dict[str, Any], width: int, height: int)
 
 
 def test_before_the_first_answer_there_is_nothing_to_say(tmp_path: Path) -> None:
-    shown: list[dict[str, Any]] = []
     plan = Plan("toy", "0123456789abcdef", "00")
-    stream = make_stream([(True, True)])
-    with Live(session(tmp_path, plan, stream), show=shown.append):
-        pass
-    lines = drawn(shown[-1], 80, 24)
+    made = LiveDocument(tmp_path, record(plan), make_stream([(True, True)])).make("running")
+    lines = drawn(made, 80, 24)
     assert "as fast as possible" in lines[0]
     assert row(lines, "told") == ["0 of 1"] * 3
     assert row(lines, "ndcg@10") == []

@@ -166,14 +166,14 @@ class Journal:
             )
 
 
-def asked_records(folder: Path, arm: str, k: int) -> NDArray[Any]:
-    """All whole records of questions, as they were written: a structured array with the fields of `Asked`."""
-    return _read(folder / f"{arm}.asked", _asked_type(k))
+def asked_records(folder: Path, arm: str, k: int, *, since: int = 0) -> NDArray[Any]:
+    """All whole records of questions but the first `since`, as they were written: the fields of `Asked`."""
+    return _read(folder / f"{arm}.asked", _asked_type(k), since)
 
 
-def told_records(folder: Path, arm: str) -> NDArray[Any]:
-    """All whole records of acknowledged events: a structured array with the fields of `Told`."""
-    return _read(folder / f"{arm}.told", _TOLD_TYPE)
+def told_records(folder: Path, arm: str, *, since: int = 0) -> NDArray[Any]:
+    """All whole records of acknowledged events but the first `since`: the fields of `Told`."""
+    return _read(folder / f"{arm}.told", _TOLD_TYPE, since)
 
 
 def titles(folder: Path, arm: str) -> list[str]:
@@ -191,9 +191,11 @@ def _open(path: Path, size: int) -> int:
     return handle
 
 
-def _read(path: Path, kind: np.dtype[np.void]) -> NDArray[Any]:
+def _read(path: Path, kind: np.dtype[np.void], since: int) -> NDArray[Any]:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(since * kind.itemsize)
+            content = file.read()
     except FileNotFoundError:
         content = b""
     return np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)

@@ -53,25 +53,17 @@ class Tally:
         self._arms = {arm: _Arm(stream, plan.k) for arm in arms}
 
     @classmethod
-    def from_journals(
-        cls,
-        folder: Path,
-        stream: Stream,
-        plan: Plan,
-        arms: Sequence[str],
-        *,
-        models: Mapping[str, Sequence[str]] | None = None,
-    ) -> Self:
-        """All that the journals of a replay's folder tell; `models` as above, None are those of the folder."""
-        if models is None:
-            models = {arm: titles(folder, arm) for arm in arms}
-        tally = cls(stream, plan, arms, models=models)
-        for name, arm in tally._arms.items():
-            for records in _pieces(asked_records(folder, name, plan.k)):
-                arm.add_asked({name: records[name].astype(np.int64) for name in _ASKED})
-            for records in _pieces(told_records(folder, name)):
-                arm.add_told({name: records[name].astype(np.int64) for name in Told._fields})
+    def from_journals(cls, folder: Path, stream: Stream, plan: Plan, arms: Sequence[str]) -> Self:
+        """All that the journals of a replay's folder tell."""
+        tally = cls(stream, plan, arms)
+        tally.read(folder)
         return tally
+
+    def read(self, folder: Path) -> None:
+        """Add what the journals tell behind what was read of them before; for tallies that nobody tells of entries."""
+        self._models = {name: titles(folder, name) for name in self._arms}
+        for name, arm in self._arms.items():
+            arm.read(folder, name)
 
     def asked(self, arm: str, entry: Asked) -> None:
         """A question was answered, or given up."""
@@ -104,6 +96,7 @@ class _Arm:
     def __init__(self, stream: Stream, k: int) -> None:
         size = stream.users.size
         self._stream, self._k = stream, k
+        self._read_asked = self._read_told = 0
         self._waiting_asked: list[Asked] = []
         self._waiting_told: list[Told] = []
         self._is_asked, self._is_told = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
@@ -115,6 +108,16 @@ class _Arm:
         self._latencies = {"ask": Latencies(), "tell": Latencies(), "unanswered": Latencies()}
         self._windows = Windows(k)
         self._counts = dict.fromkeys(_COUNTS, 0)
+
+    def read(self, folder: Path, name: str) -> None:
+        asked = asked_records(folder, name, self._k, since=self._read_asked)
+        self._read_asked += asked.size
+        for records in _pieces(asked):
+            self.add_asked({field: records[field].astype(np.int64) for field in _ASKED})
+        told = told_records(folder, name, since=self._read_told)
+        self._read_told += told.size
+        for records in _pieces(told):
+            self.add_told({field: records[field].astype(np.int64) for field in Told._fields})
 
     def asked(self, entry: Asked) -> None:
         self._waiting_asked.append(entry)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import LineageError, VersionError
-from matinee.lineage import LocalFiles, trace
+from matinee.lineage import LocalFiles, journal, trace
 from matinee.lineage.artifact import address
 from matinee.schema.layout import MANIFEST, VERSIONS
+from matinee.schema.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from matinee.lineage import Chain, Link
 
 __all__ = ["Origin", "Step", "Traced", "trace_figure"]
 
 _EVENTS: Final = "lineage/events.jsonl"
-_OF_EVERY_FIGURE: Final = {"source", "archive", "version", "published"}
+_OF_EVERY_FIGURE: Final = {"source", "archive", "base", "version", "published"}
 _OF_A_MODEL: Final = {"checkpoint", "run"}
 
 
@@ -87,10 +88,10 @@ def trace_figure(data_dir: Path, origin: Origin) -> Traced:
     try:
         chain = _chain(data_dir, origin.version)
     except (LineageError, VersionError) as error:
-        file = _file_step(data_dir, origin, None)
+        file = _file_step(data_dir, origin, ())
         return Traced((file,), "unrecorded", f"Its chain is not recorded: {error}")
     links = [link for link in chain.links if _is_behind(link, origin)]
-    steps = (*(_step(link) for link in links), _file_step(data_dir, origin, chain))
+    steps = (*(_step(link) for link in links), _file_step(data_dir, origin, links))
     broken = [step for step in steps if step.state in {"missing", "changed"}]
     told = {step.sha256 for step in steps if step.state == "ok"}  # the same bytes in another place are as good
     open_ends = [step for step in steps if step.state == "unrecorded" and step.sha256 not in told]
@@ -135,7 +136,7 @@ def _step(link: Link) -> Step:
     )  # fmt: skip
 
 
-def _file_step(data_dir: Path, origin: Origin, chain: Chain | None) -> Step:
+def _file_step(data_dir: Path, origin: Origin, links: Sequence[Link]) -> Step:
     """The file that the figure was read from, as it is now."""
     where = str(origin.file.relative_to(data_dir))
     try:
@@ -143,15 +144,20 @@ def _file_step(data_dir: Path, origin: Origin, chain: Chain | None) -> Step:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return Step("file", origin.file.name, where, "", "", "", "missing", "it was there a moment ago")
-    recorded = next(_records_of(origin.file, found, chain), None)
-    if recorded is None:
+    holder = next((link for link in links if _holds(link, origin.file, found, data_dir)), None)
+    if holder is None:
         return Step("file", origin.file.name, where, found, "", "", "unrecorded", "read now; no event tells of it")
-    return Step(
-        "file", origin.file.name, where, found, recorded.when, recorded.run, recorded.state, "as the link above says"
-    )
+    detail = f"is what is recorded of the {holder.kind} {holder.what}"
+    return Step("file", origin.file.name, where, found, holder.when, holder.run, holder.state, detail)
 
 
-def _records_of(file: Path, sha256: str, chain: Chain | None) -> Iterator[Link]:
-    for link in chain.links if chain is not None else ():
-        if link.sha256 == sha256 or address(link.where) == address(str(file)):
-            yield link
+def _holds(link: Link, file: Path, sha256: str, data_dir: Path) -> bool:
+    """Whether these bytes are a part of what the link tells of: itself, a file of a version, or one of a model."""
+    if link.sha256 == sha256:
+        return True
+    if link.kind == "version" and file.is_relative_to(link.where):
+        manifest = Manifest.read(Path(link.where))
+        return any(entry.sha256 == sha256 for entry in manifest.files)
+    runs = journal.read(data_dir / _EVENTS)
+    outputs = [artifact for run in runs if run.id == link.run for artifact in run.outputs]
+    return any(sha256 == known for artifact in outputs for _, known in artifact.contents)

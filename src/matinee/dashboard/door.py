@@ -110,7 +110,7 @@ def _careful(send: Send) -> Send:
             headers = MutableHeaders(scope=message)
             headers.setdefault("content-security-policy", _POLICY)
             headers.setdefault("x-content-type-options", "nosniff")
-            headers.setdefault("referrer-policy", "no-referrer")
+            headers.setdefault("referrer-policy", "same-origin")  # with less, a form has no origin
         await send(message)
 
     return sending

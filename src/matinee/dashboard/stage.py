@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +13,7 @@ from matinee.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["DEFAULT_PORT", "dashboard"]
 
@@ -76,6 +78,16 @@ def _run(app: object, listener: socket.socket, ready: Callable[[], None]) -> Non
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             ready()
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Ends in peace, where uvicorn would raise the signal again once it has stopped."""
+            before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for each, handler in before.items():
+                    signal.signal(each, handler)
 
     config = Config(
         app,  # type: ignore[arg-type]  # an ASGI application, which uvicorn spells differently from Starlette

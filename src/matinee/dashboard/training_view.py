@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from matinee.dashboard.chain import Origin
 from matinee.dashboard.charts import SERIES_COLOURS, Line, line_chart
 from matinee.dashboard.elements import Chart, FigureButton, Text, box, link
+from matinee.dashboard.trainings import CHECKPOINT
 from matinee.dashboard.words import shown
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class TrainingView:
         state = "done" if model.finished else "running" if at_work else "stopped"
         counted = f", {len(model.epochs)} epochs" if model.epochs else ""
         self._states[model.name].say(f"{state}{counted}")
-        self._figure(model, "validation", model.validation.get(_METRIC), _METRIC, "trained.json")
+        self._figure(model, "validation", model.validation.get(_METRIC), _METRIC, CHECKPOINT)
         for split in splits:
             metrics, path = model.evaluations.get(split, ({}, model.folder / f"evaluation-{split}-time.json"))
             self._figure(model, split, metrics.get(_METRIC), _METRIC, path.name)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from matinee.dashboard.reading import Reading
 
-__all__ = ["METRICS", "Training", "read_trainings"]
+__all__ = ["CHECKPOINT", "METRICS", "Training", "read_trainings"]
 
 METRICS: Final = ("ndcg@10", "hr@10", "mrr@10")
-_CHECKPOINT: Final = "checkpoint.json"
-_MARKS: Final = (TRAINED, EPOCHS, _CHECKPOINT)  # each of them makes a folder one of a training
+CHECKPOINT: Final = "checkpoint.json"
+_MARKS: Final = (TRAINED, EPOCHS, CHECKPOINT)  # each of them makes a folder one of a training
 _RUN: Final = re.compile(r"/#/experiments/(\w+)/runs/(\w+)$")
 
 
@@ -63,7 +63,7 @@ def read_trainings(data_dir: Path, reading: Reading) -> tuple[Training, ...]:
 
 def _training(folder: Path, reading: Reading) -> Training:
     trained = reading.json(folder / TRAINED) or {}
-    checkpoint = reading.json(folder / _CHECKPOINT) or {}
+    checkpoint = reading.json(folder / CHECKPOINT) or {}
     epochs = reading.get(folder / EPOCHS, lambda path: tuple(read(path.parent))) or ()
     run = _RUN.search(text(trained, "page"))
     return Training(
@@ -73,7 +73,7 @@ def _training(folder: Path, reading: Reading) -> Training:
         folder=folder,
         finished=bool(trained),
         epochs=epochs,
-        validation=_metrics(trained or checkpoint),
+        validation=_metrics(checkpoint),
         evaluations=dict(_evaluations(folder, reading)),
         run=(run[1], run[2]) if run else None,
         registered=text(trained, "registered"),

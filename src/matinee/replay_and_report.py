@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,8 @@ from matinee.schema.progress import Progress, Silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from matinee.lineage import Recorder
+    from matinee.lineage import Recorder, Run
+    from matinee.publish_report import Publication
     from matinee.replay.against import Against
     from matinee.replay.observer import Observer
     from matinee.replay.report import Report
@@ -57,12 +58,14 @@ class Replayed:
         folder: with its journals and its report.
         fresh: False where it had been finished before.
         report: what was measured.
+        publication: who was told of it.
     """
 
     id: str
     folder: Path
     fresh: bool
     report: Report
+    publication: Publication
 
 
 def replay(
@@ -91,6 +94,7 @@ def replay(
     out: Path | None = None,
     again: bool = False,
     dry_run: bool = False,
+    track: bool | None = None,
     store: str | None = None,
     endpoint: str | None = None,
     data_dir: str | Path = "matinee-data",
@@ -128,7 +132,9 @@ def replay(
         out: the replay's folder; None is one below `replays` in `data_dir`.
         again: begin anew although the same replay is there.
         dry_run: only say what would be played.
-        store: where a version is pulled from; None is the embedded one of `data_dir`.
+        track: log the report in MLflow and publish it beside the version: True starts the stack of `data_dir` for
+            that, None tells the services that run, False nobody.
+        store: where a version is pulled from and its report goes; None is the embedded one of `data_dir`.
         endpoint: of an s3:// store; keys come from the environment.
         data_dir: whose versions, models and stack are meant, and where replays are kept.
         lineage: told of the stage; None records nothing.
@@ -176,7 +182,8 @@ def replay(
     if dry_run:
         return _preview(opened, plan, chosen)
     stage = _Stage(opened, plan, chosen, data_dir.expanduser().absolute(), lineage, show, progress)
-    return stage.run(out=out, again=again, workers=workers, token_file=token_file)
+    done = stage.run(out=out, again=again, workers=workers, token_file=token_file)
+    return stage.publish(done, track=track, store=store, endpoint=endpoint)
 
 
 class _Stage:
@@ -195,10 +202,34 @@ class _Stage:
         self.version, self.plan, self.arms, self.data_dir = version, plan, arms, data_dir
         self.lineage, self.show, self.progress = lineage, show, progress
         self.begun: Begun | None = None
+        self.recorded = ExitStack()  # from the moment that a session begins until its report is made
+        self.recorded_run: Run | None = None
 
     def run(self, *, out: Path | None, again: bool, workers: int, token_file: Path | None) -> Replayed:
         """Play what is not played, and report on all of it."""
-        from matinee.replay.stage import play  # noqa: PLC0415 - see replay
+        with self.recorded:
+            return self._run(out=out, again=again, workers=workers, token_file=token_file)
+
+    def publish(self, done: Replayed, *, track: bool | None, store: str | None, endpoint: str | None) -> Replayed:
+        """Tell those who keep reports, unless they have it."""
+        from matinee.publish_report import publish_report  # noqa: PLC0415 - see replay
+
+        publication = publish_report(
+            done.report,
+            self.version,
+            track=track,
+            store=store,
+            endpoint=endpoint,
+            data_dir=self.data_dir,
+            lineage=self.lineage,
+            progress=self.progress,
+        )
+        return replace(done, publication=publication)
+
+    def _run(self, *, out: Path | None, again: bool, workers: int, token_file: Path | None) -> Replayed:
+        from matinee.publish_report import Publication  # noqa: PLC0415 - see replay
+        from matinee.replay.report import REPORT  # noqa: PLC0415 - as above
+        from matinee.replay.stage import play  # noqa: PLC0415 - as above
         from matinee.serve.address import read_token  # noqa: PLC0415 - as above
 
         try:
@@ -220,7 +251,8 @@ class _Stage:
                     self.report(self.begun.folder, self.begun.stream)
             raise
         report = self.report(played.folder, played.stream)
-        return Replayed(played.record.id, played.folder, played.stream is not None, report)
+        known = Publication.read(played.folder, report.sha256[REPORT])
+        return Replayed(played.record.id, played.folder, played.stream is not None, report, known)
 
     @contextmanager
     def watch(self, begun: Begun) -> Iterator[Sequence[Observer]]:
@@ -228,19 +260,36 @@ class _Stage:
         from matinee.replay.live import live  # noqa: PLC0415 - see replay
 
         self.begun = begun
+        self._record([arm.as_json() for arm in begun.record.arms])
         with live(show=self.show, progress=self.progress)(begun) as observers:
             yield observers
 
     def report(self, folder: Path, stream: Stream | None) -> Report:
         """The report in the replay's folder; made where the replay went on, or where there is none."""
-        from matinee.replay.report import REPORT, make_report, read_report  # noqa: PLC0415 - see replay
+        from matinee.publish_report import report_artifact  # noqa: PLC0415 - see replay
+        from matinee.replay.report import REPORT, make_report, read_report  # noqa: PLC0415 - as above
         from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
 
         if stream is None and (folder / REPORT).exists():
             return read_report(folder)
         time_unit = "row" if self.version.certificate.reading.time_unit == "row" else "s"
         stream = stream or read_stream(self.version, self.plan)
-        return make_report(folder, stream, time_unit=time_unit, progress=self.progress)
+        report = make_report(folder, stream, time_unit=time_unit, progress=self.progress)
+        self._record([arm["served"] for arm in report.facts["arms"].values()]).add_output(
+            report_artifact(report, self.version)
+        )
+        return report
+
+    def _record(self, served: Sequence[dict[str, str]]) -> Run:
+        """The run of this replay in the lineage, begun when it is first asked for."""
+        from matinee.lineage import Artifact, Recorder  # noqa: PLC0415 - see replay
+        from matinee.publish_report import checkpoints  # noqa: PLC0415 - as above
+
+        if self.recorded_run is None:
+            inputs = [Artifact.of_folder(self.version.folder), *checkpoints(served, self.version)]
+            stage = (self.lineage or Recorder(None)).stage("replay", inputs)
+            self.recorded_run = self.recorded.enter_context(stage)
+        return self.recorded_run
 
 
 def _chosen(against: str | None, arms: Sequence[str], data_dir: Path, progress: Progress) -> list[Against]:

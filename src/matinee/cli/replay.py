@@ -48,6 +48,7 @@ def replay(
     out: Path | None = None,
     again: Flag = False,
     dry_run: Flag = False,
+    track: bool | None = None,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
 ) -> None:
@@ -78,7 +79,9 @@ def replay(
         out: The replay's folder; by default one below replays in the data folder.
         again: Begin anew although the same replay is there.
         dry_run: Only say what would be played.
-        place: Where a version is pulled from that is not here.
+        track: Log the report in MLflow and publish it beside the version, starting the stack for that; by default
+            those services are told that run.
+        place: Where a version is pulled from that is not here, and where its report is published.
         output: How to tell.
     """
     from matinee.replay_and_report import Preview  # noqa: PLC0415 - a command's rooms are loaded when it is called
@@ -111,6 +114,7 @@ def replay(
         out=out,
         again=again,
         dry_run=dry_run,
+        track=track,
         lineage=recorder(where["data_dir"], output),
         show=show,
         progress=progress,
@@ -121,7 +125,16 @@ def replay(
         output.result(done)
         return
     _print(done, output)
-    output.result({"id": done.id, "folder": done.folder, "fresh": done.fresh, "report": done.report.facts})
+    output.result(
+        {
+            "id": done.id,
+            "folder": done.folder,
+            "fresh": done.fresh,
+            "page": done.publication.page,
+            "published": done.publication.location,
+            "report": done.report.facts,
+        }
+    )
 
 
 def _listener(output: Output) -> tuple[Any, Any]:
@@ -165,6 +178,10 @@ def _print(done: "Replayed", output: Output) -> None:
     for warning in done.report.facts["warnings"]:
         output.line(warning)
     output.line(f"Report: {done.folder / 'report.html'}")
+    if done.publication.page:
+        output.line(f"MLflow: {done.publication.page}")
+    if done.publication.location:
+        output.line(f"Published: {done.publication.location}")
 
 
 def _number(value: float | None, digits: int) -> str:

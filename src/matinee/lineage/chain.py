@@ -53,7 +53,8 @@ class Chain:
         raise LineageError(
             f"version {self.version} is not what was recorded ({places}):\n  "
             + "\n  ".join(wrong)
-            + "\npull or transform a version again, train or replay a model again; what has changed is never repaired in place"
+            + "\npull or transform a version again, train or replay a model again; what has changed is never repaired "
+            "in place"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matinee.etl.synth_pattern import Sequences
 
-__all__ = ["Crowd", "Ways", "cast", "count_rows", "write_users"]
+__all__ = ["Crowd", "Ways", "cast", "count_rows", "original_of", "write_users"]
 
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -95,7 +95,7 @@ def _begin(state: NDArray[np.uint64], seed: int, user: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _original(crowd: Crowd, user: int) -> int:
+def original_of(crowd: Crowd, user: int) -> int:
     """The source's user that this one is a copy of."""
     people = crowd.lengths.size
     copy = user // people
@@ -143,7 +143,7 @@ def cast(
             piece_starts[pieces] = user
             pieces += 1
         _begin(state, crowd.seed, user)
-        length = crowd.lengths[_original(crowd, user)]
+        length = crowd.lengths[original_of(crowd, user)]
         kept = _thinned(crowd, length, state)
         total += kept
         user += 1
@@ -153,7 +153,7 @@ def cast(
     whole_from = user - 1
     while whole_from > 0:
         _begin(state, crowd.seed, whole_from - 1)
-        before = crowd.lengths[_original(crowd, whole_from - 1)]
+        before = crowd.lengths[original_of(crowd, whole_from - 1)]
         slack = before - _thinned(crowd, before, state)
         if slack >= left:
             return user - 1, pieces, whole_from, whole_from - 1, left, 0
@@ -170,7 +170,7 @@ def count_rows(crowd: Crowd, first: int, stop: int) -> int:
     rows = 0
     for user in range(first, stop):
         _begin(state, crowd.seed, user)
-        rows += _kept(crowd, user, crowd.lengths[_original(crowd, user)], state)
+        rows += _kept(crowd, user, crowd.lengths[original_of(crowd, user)], state)
     return rows
 
 
@@ -255,7 +255,7 @@ def write_users(
     at = 0
     for user in range(first_user, stop):
         _begin(state, crowd.seed, user)
-        original = _original(crowd, user)
+        original = original_of(crowd, user)
         start, end = source.offsets[original], source.offsets[original + 1]
         gap_size = end - start - _kept(crowd, user, end - start, state)
         gap = start + int(_draw(state) * (end - start - gap_size + 1))

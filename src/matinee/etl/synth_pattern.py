@@ -84,7 +84,7 @@ class Pattern(NamedTuple):
 
 
 def read_pattern(archive: Archive, folder: Path, *, workers: int | None, progress: Progress) -> Pattern:
-    """Read all of a source by the rules of `matinee transform`; 40 bytes an event stay in memory.
+    """Read all of a source by the rules of `matinee transform`; 32 bytes an event stay in memory.
 
     Args:
         archive: the source.

@@ -34,6 +34,7 @@ class ToldRange:
         end: the last of them.
         events: how many.
         rated: whether one of them has a rating.
+        spaced: whether an id of one of them begins or ends with a space or a tab.
     """
 
     log: str
@@ -42,12 +43,15 @@ class ToldRange:
     end: LogEnd
     events: int
     rated: bool
+    spaced: bool
 
 
 _PLACE = 'SELECT place FROM told_events WHERE dataset = %s AND teller = %s AND "number" = %s'
 _FIRST_LATE = 'SELECT min(place) FROM told_events WHERE dataset = %s AND place > %s AND "timestamp" >= %s'
 _RANGE = """
-    SELECT count(*), max(place), bool_or(rating IS NOT NULL) FROM told_events
+    SELECT count(*), max(place), bool_or(rating IS NOT NULL),
+        bool_or("user" ~ E'^[ \\t]|[ \\t]$' OR item ~ E'^[ \\t]|[ \\t]$')
+    FROM told_events
     WHERE dataset = %(dataset)s AND place > %(after)s
         AND place <= coalesce(%(until_place)s, place) AND place < coalesce(%(first_late)s, place + 1)
 """
@@ -99,11 +103,11 @@ def find_range(
     if until is not None:
         ((first_late,),) = connection.execute(_FIRST_LATE, (dataset, after, until)).fetchall()
     limits = {"dataset": dataset, "after": after, "until_place": until_place, "first_late": first_late}
-    ((events, place, rated),) = connection.execute(_RANGE, limits).fetchall()
+    ((events, place, rated, spaced),) = connection.execute(_RANGE, limits).fetchall()
     if not events:
         return None
     ((teller, number),) = connection.execute(_END, (dataset, place)).fetchall()
-    return ToldRange(log, after, place, LogEnd(teller, number), events, rated)
+    return ToldRange(log, after, place, LogEnd(teller, number), events, rated, spaced)
 
 
 def csv(
@@ -111,7 +115,7 @@ def csv(
 ) -> Iterator[bytes | bytearray | memoryview]:
     """The events in order of the log as CSV, a row a time: `user,item[,rating],time`, with a header.
 
-    Text ids are quoted, so that the spaces around one stay.
+    Text ids are quoted where they have to be, and all of them where one has spaces around it, which would be lost.
 
     Raises:
         psycopg.Error: see `place_of_event`; rows already given are no use then.
@@ -120,7 +124,9 @@ def csv(
     columns: list[sql.Composable] = [_id(name, integer=integer) for name, integer in kinds.items()]
     columns += [sql.SQL("rating")] if ratings else []
     options: list[sql.Composable] = [sql.SQL("FORMAT csv, HEADER")]
-    if quoted := [sql.Identifier(name) for name, integer in kinds.items() if not integer]:
+    # Not always: a row with quotes is read some twenty times as slowly.
+    quoted = [sql.Identifier(name) for name, integer in kinds.items() if not integer]
+    if told.spaced and quoted:
         options.append(sql.SQL("FORCE_QUOTE ({})").format(sql.SQL(", ").join(quoted)))
     statement = sql.SQL(
         'COPY (SELECT {columns}, "timestamp" AS time FROM told_events '

@@ -17,7 +17,7 @@ from matinee.schema.layout import SPLITS
 from matinee.schema.manifest import BaseEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ToldArchive", "fetch_told"]
 
 _NAME: Final = "told.csv"
+_PIECE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +148,15 @@ def _nothing(url: str, log: str, after: int | None, *, limited: bool) -> str:
 
 
 def _write(path: Path, rows: Iterable[bytes | bytearray | memoryview], progress: Progress) -> tuple[int, str]:
-    """Size and SHA-256 of what was written."""
+    """Size and SHA-256 of what was written; the first row is the header."""
     digest, size = hashlib.sha256(), 0
     try:
         with path.open("wb") as file:
-            for row in rows:
-                file.write(row)
-                digest.update(row)
-                size += len(row)
-                progress.advance(1)
+            for count, piece in _pieces(rows):
+                file.write(piece)
+                digest.update(piece)
+                progress.advance(count - (not size))
+                size += len(piece)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
@@ -163,3 +164,16 @@ def _write(path: Path, rows: Iterable[bytes | bytearray | memoryview], progress:
             f"{path.parent}: no space left after {size:,} bytes of events told; make room, or name another --temp-dir"
         ) from None
     return size, digest.hexdigest()
+
+
+def _pieces(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[tuple[int, bytearray]]:
+    """Many rows at a time: how many, and their bytes."""
+    piece, count = bytearray(), 0
+    for row in rows:
+        piece += row
+        count += 1
+        if len(piece) >= _PIECE_BYTES:
+            yield count, piece
+            piece, count = bytearray(), 0
+    if count:
+        yield count, piece

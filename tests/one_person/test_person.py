@@ -15,6 +15,7 @@ from matinee.one_person.sources import FromReplay, FromServer
 from matinee.one_person.view import draw, look_at
 from matinee.replay.folder import Record
 from matinee.replay.journal import Asked, Journal, asked_records
+from matinee.replay.live_document import LIVE
 from matinee.version import open_version
 from small_version import small_version
 
@@ -91,6 +92,14 @@ def test_a_server_tells_what_it_knows_by_itself_and_looking_changes_nothing(play
         assert now.events == len(took)
         assert list(now.last) == [film(item) for item in took[-4:]]
         assert len(now.offer.items) == 10
+
+
+def test_the_replay_was_watched_to_its_end(played: Played) -> None:
+    told = json.loads((played.replay / LIVE).read_text())
+    (arm,) = told["arms"].values()
+    assert (told["state"], told["events"]) == ("finished", len(played.rows))
+    assert arm["told"] == arm["answered"] == len(played.rows)
+    assert arm["model"].startswith("markov@")
 
 
 def test_steps_begin_where_they_are_asked_to(played: Played, busy: int) -> None:

@@ -20,6 +20,7 @@ from matinee.replay.live import LIVE, Live
 from matinee.replay.live_document import LiveDocument
 from matinee.replay.live_line import duration, line
 from matinee.replay.plan import Arm, Arrivals, Plan
+from matinee.replay.report import make_report
 from matinee.replay.stage import Begun
 from matinee.replay.tally import Tally
 from matinee.schema.progress import Silent
@@ -112,6 +113,8 @@ def test_the_last_document_says_what_the_journals_say(tmp_path: Path, stream: St
     tally = Tally.from_journals(tmp_path, stream, plan(), ARMS)
     assert final["arms"] == tally.figures()
     assert final["windows"] == tally.windows()
+    told = make_report(tmp_path, stream).facts["arms"]
+    assert {arm: {name: told[arm][name] for name in figures} for arm, figures in final["arms"].items()} == final["arms"]
     assert final == json.loads(json.dumps(shown[-1]))
     assert final["arms"]["one"]["model"] == "one 0a1b2c3d"
     assert Plan.from_json(final["plan"]) == plan()

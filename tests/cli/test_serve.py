@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("stack")
 
 
-def test_serve_ask_tell_promote_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_serve_ask_tell_promote_stop_and_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     version = small_version(tmp_path / "log", [(user, 10 + user % 4, 100 + user) for user in range(1, 40)])
     known = Known(version.known_users, version.known_items)
     model = save(tmp_path / "popularity", Popularity(PopularitySettings(), known), version)
@@ -49,6 +49,14 @@ def test_serve_ask_tell_promote_stop(tmp_path: Path, capsys: pytest.CaptureFixtu
         end(process, patience_s=30)
     assert main(["promote", str(model), "--data-dir", data]) == 2
     assert "no server runs here" in capsys.readouterr().err
+    assert main(["data", "from-events", str(version.folder), "--past", "test", "--data-dir", data, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "would come; nothing was written" in said
+    assert "1 events of log, up to place 1" in said
+    assert main(["data", "from-events", str(version.folder), "--past", "test", "--data-dir", data, "--json"]) == 0
+    following = json.loads(capsys.readouterr().out)
+    assert (following["told"], following["events"], following["new_users"]) == (1, 40, 0)
+    assert (tmp_path / "data" / "versions" / "log" / following["version"] / "manifest.json").is_file()
 
 
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -221,7 +221,7 @@ def histories(kind: str) -> st.SearchStrategy[list[Row]]:
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_the_next_version_is_what_the_oracle_says(url: str, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["integer", "string"]))

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Python packages: fuse3, for the mount tests, and memcached, for Swift. Never fails
-# the build: where it cannot install, it says so, and those tests are skipped with a reason.
+# Installs what the tests need beyond Python packages: fuse3, for the mount tests, memcached, for Swift, and chromium, for
+# the dashboard. Never fails the build: where it cannot install, it says so, and those tests are skipped with a reason.
 set -u
 
 missing=()
 command -v fusermount3 >/dev/null 2>&1 || missing+=(fuse3)
 command -v memcached >/dev/null 2>&1 || missing+=(memcached)
+command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
   echo "tests/debian.sh: ${missing[*]}: missing, and $1; the tests that need it will be skipped: those that mount need" \
-    "fuse3, those on Swift memcached (install it: apt-get install ${missing[*]})" >&2
+    "fuse3, those on Swift memcached, those of the dashboard chromium (install it: apt-get install ${missing[*]})" >&2
   exit 0
 }
 
@@ -23,7 +24,7 @@ fi
 
 # A package's own service is not started: the tests start memcached themselves, on a port of their own.
 install() {
-  timeout 120 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq \
+  timeout 300 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq \
     --no-install-recommends "${missing[@]}" >/dev/null 2>&1
 }
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from matinee.replay.folder import Record
 from matinee.replay.journal import OUTCOMES, Asked, Journal, Told
 from matinee.replay.live import Live
 from matinee.replay.plan import Arm, Arrivals, Plan
-from matinee.replay.report import make_report
+from matinee.replay.report import Report, make_report
 from matinee.replay.stage import Begun
+from matinee.schema.layout import MANIFEST
 from replay_oracle import make_stream
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class Play:
     Args:
         data_dir: below whose replays/ its folder is made.
         name: of its folder.
-        version: the id of the version that it says it plays.
+        version: the folder of the version that it says it plays.
         models: arm -> the title of its model.
         events: how many.
         per_s: about how many a second.
@@ -41,7 +43,7 @@ class Play:
         self,
         data_dir: Path,
         name: str,
-        version: str,
+        version: Path,
         models: dict[str, str],
         *,
         events: int = 4000,
@@ -52,7 +54,8 @@ class Play:
         self.folder.mkdir(parents=True)
         self.stream = make_stream([(number % 7 == 0, number % 5 != 0) for number in range(events)])
         self._models, self._per_s = models, per_s
-        plan = Plan("log", version, "00" * 32, arrivals=Arrivals(rate=float(per_s)))
+        sha256 = hashlib.sha256((version / MANIFEST).read_bytes()).hexdigest()
+        plan = Plan("log", version.name, sha256, arrivals=Arrivals(rate=float(per_s)))
         arms = tuple(Arm(arm, title, "", (checkpoints or {}).get(arm, ""), "", "") for arm, title in models.items())
         self._record = Record(name, plan, arms, (), {}).begun()
         self._record.write(self.folder)
@@ -76,9 +79,9 @@ class Play:
         """Until all events are told."""
         self._player.join()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Report:
         """Make the report, as the end of a replay does."""
-        return make_report(self.folder, self.stream).facts
+        return make_report(self.folder, self.stream)
 
     def _play(self) -> None:
         chance = random.Random(1)

@@ -17,8 +17,10 @@ import httpx
 import pytest
 
 import matinee
-from matinee.lineage import Recorder
+from matinee.lineage import Artifact, Recorder
 from matinee.processes import end
+from matinee.publish_report import checkpoints, report_artifact
+from matinee.version import open_version
 from playing import Play
 
 if TYPE_CHECKING:
@@ -88,17 +90,17 @@ class Starter:
         words = [sys.executable, "-m", "matinee", "dashboard", "--json", "--data-dir", data_dir, "--port", str(port)]
         # NiceGUI looks for this variable, and would be tested instead of run.
         environment = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        with errors.open("wb") as output:
-            process = subprocess.Popen([*words, *options], stdout=subprocess.PIPE, stderr=output, env=environment)
+        with errors.open("wb") as written:
+            process = subprocess.Popen([*words, *options], stdout=subprocess.PIPE, stderr=written, env=environment)
         assert process.stdout
-        told = b""
-        while not told.endswith(b"}\n"):
-            line = process.stdout.readline()
-            if not line:
-                process.wait(20)
-            assert line, errors.read_text()
-            told += line
-        process.stdout.close()
+        with process.stdout as output:
+            told = b""
+            while not told.endswith(b"}\n"):
+                line = output.readline()
+                if not line:
+                    process.wait(20)
+                assert line, errors.read_text()
+                told += line
         begun = Dashboard(process, json.loads(told)["url"])
         self._started.append(begun)
         deadline_s = time.monotonic() + 20
@@ -139,12 +141,16 @@ def shown(house: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sho
     sha256 = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     models = {"net": f"markov {sha256[:12]}", "counts": "popularity 0a1b2c3d4e5f"}
     replay = Play(
-        house, "20260101-100000-0123456789ab", manifest.parent.name, models, events=400, per_s=800,
+        house, "20260101-100000-0123456789ab", manifest.parent, models, events=400, per_s=800,
         checkpoints={"net": sha256},
     )  # fmt: skip
     with replay:
         replay.wait()
-    replay.report()
+    version = open_version(manifest.parent)
+    report = replay.report()
+    served = checkpoints([arm["served"] for arm in report.facts["arms"].values()], version)
+    with Recorder(house / "lineage").stage("replay", [Artifact.of_folder(version.folder), *served]) as run:
+        run.add_output(report_artifact(report, version))
     starter = Starter(tmp_path_factory.mktemp("shown"))
     try:
         yield Shown(house, manifest.parent.name, starter(house).url)

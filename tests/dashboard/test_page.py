@@ -31,7 +31,8 @@ def version_of(data_dir: Path) -> str:
 
 
 def play(data_dir: Path, name: str = "20260101-120000-0123456789ab", **options: Any) -> Play:
-    return Play(data_dir, name, version_of(data_dir), MODELS, **options)
+    (manifest,) = data_dir.glob("versions/*/*/manifest.json")
+    return Play(data_dir, name, manifest.parent, MODELS, **options)
 
 
 def count(text: str) -> int:
@@ -63,7 +64,7 @@ def test_a_running_replay_moves_and_ends_as_its_report_says(
         )
         assert all(one != other for one, other in zip(charts, moved, strict=True))
         assert "running" in seen.text("section:has(#replay-title) .about >> nth=0")
-    report = playing.report()
+    report = playing.report().facts
     page.wait_for_selector("text=Open the report")
     page.wait_for_function("document.querySelector('[data-stage=report]').dataset.state == 'done'")
     for arm, figures in report["arms"].items():
@@ -218,7 +219,9 @@ def test_a_figure_tells_where_it_came_from(shown: Shown, visit: Callable[..., An
         assert states == dict.fromkeys(states, "ok"), figure
 
     states, text = chain_of(page, "net/latency_ms/ask/p99")
-    assert states["checkpoint"] == "ok"
+    kinds = ["source", "archive", "version", "published", "checkpoint", "report", "file", "verdict"]
+    assert states == dict.fromkeys(kinds, "ok")
+    assert "report.json" in text
     assert hashlib.sha256((replay_of(shown) / "report.json").read_bytes()).hexdigest() in text
 
 

@@ -23,6 +23,7 @@ __all__ = ["Origin", "Step", "Traced", "trace_figure"]
 _EVENTS: Final = "lineage/events.jsonl"
 _OF_EVERY_FIGURE: Final = {"source", "archive", "base", "version", "published"}
 _OF_A_MODEL: Final = {"checkpoint", "run"}
+_OF_A_REPLAY: Final = {"report", "run"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +118,10 @@ def _chain(data_dir: Path, version: str) -> Chain:
 def _is_behind(link: Link, origin: Origin) -> bool:
     if link.kind in _OF_EVERY_FIGURE:
         return True
-    if link.kind in _OF_A_MODEL:
-        at = {address(str(folder)) for folder in origin.models}
-        return link.sha256 in origin.checkpoints or address(link.where) in at
-    return origin.replay is not None and link.kind != "registered" and _lies_in(link, origin.replay)
-
-
-def _lies_in(link: Link, folder: Path) -> bool:
-    """Whether a link is of this replay: it names the folder, or something in it."""
-    here, there = address(str(folder)), address(link.where)
-    return there == here or there.startswith(f"{here}/")
+    if link.kind in _OF_A_REPLAY and origin.replay is not None and link.what == origin.replay.name:
+        return True
+    at = {address(str(folder)) for folder in origin.models}
+    return link.kind in _OF_A_MODEL and (link.sha256 in origin.checkpoints or address(link.where) in at)
 
 
 def _step(link: Link) -> Step:

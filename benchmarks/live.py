@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import pty
@@ -25,13 +26,16 @@ from statistics import median
 
 import numpy as np
 import uvloop
+from rich.console import Console
 
 from machine import describe_machine
+from matinee.cli.replay_picture import picture
 from matinee.cli.replay_screen import ReplayScreen
 from matinee.replay.clock import Clock, Timer
 from matinee.replay.folder import Record
 from matinee.replay.journal import Asked, Journal, Told
 from matinee.replay.live import Live
+from matinee.replay.live_document import LiveDocument
 from matinee.replay.plan import Arm, Arrivals, Plan
 from matinee.replay.stage import Begun
 from matinee.replay.stream import Stream
@@ -42,6 +46,7 @@ ARMS = ("sse-pt", "popularity")
 WAYS = ("nobody looks", "live.json", "live.json and a terminal")
 PER_S = 1000
 PAST_S = 300  # of the replay that is there already, so that windows are as many as they get
+_PICTURES = 50
 _RESULTS = Path(__file__).parent / "results" / "live.json"
 
 
@@ -55,9 +60,30 @@ def main() -> None:
     figures = {way: {name: median(each[way][name] for each in rounds) for name in rounds[0][way]} for way in WAYS}
     for way, found in figures.items():
         print(f"{way:<26}", "  ".join(f"{name} {value:8.3f}" for name, value in found.items()))
-    result = {"per_s": PER_S, "arms": len(ARMS), "seconds": options.seconds, "medians": figures, "rounds": rounds}
+    picture_ms = _picture_ms()
+    print(f"a picture takes {picture_ms:.1f} ms of a processor")
+    result = {
+        "picture_ms": picture_ms,
+        "per_s": PER_S,
+        "arms": len(ARMS),
+        "seconds": options.seconds,
+        "medians": figures,
+        "rounds": rounds,
+    }
     result["machine"] = describe_machine(("matinee", "rich", "uvloop", "numpy", "psutil"))
     _RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _picture_ms() -> float:
+    """Of a processor, for one picture on a terminal of 120 by 40."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = _Player(Path(folder), 1).begun
+        document = LiveDocument(begun.folder, begun.record, begun.stream).make("running")
+    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    began_s = time.process_time()
+    for _ in range(_PICTURES):
+        console.print(picture(document, 120, 40))
+    return (time.process_time() - began_s) / _PICTURES * 1000
 
 
 def _measured(way: str, seconds: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from matinee.model.item_knn import ItemKNN, ItemKNNSettings
 from matinee.model.markov import Markov, MarkovSettings
 from matinee.model.recommender import Known, Prior
 from matinee.model.sse_pt import SSEPT, SSEPTSettings
@@ -38,7 +39,7 @@ class Models(dict[str, "Path"]):
     """Folders of models by name, each made when it is first asked for, as an export takes seconds.
 
     'sse-pt' is a network whose prior has a window, 'frozen' the same without a prior; 'markov' are chains with a prior,
-    'plain' without.
+    'plain' without; 'near' are neighbours without.
     """
 
     def __init__(self, version: Version, root: Path) -> None:
@@ -56,6 +57,8 @@ class Models(dict[str, "Path"]):
             network = SSEPT.initial(settings, known, 1)
             network.prior = {"sse-pt": Prior(0.4, 5 * 86_400), "frozen": Prior()}[name]
             return network
+        if name == "near":
+            return ItemKNN.fit(ItemKNNSettings(), self._version.sequences("train"), known)
         markov = Markov.fit(MarkovSettings(), self._version.sequences("train"), known)
         markov.prior = {"markov": Prior(0.7, None), "plain": Prior()}[name]
         return markov

@@ -237,6 +237,11 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
                 f"{name}: {arm['told_again']:,} events were told again, since their first acknowledgement was lost; "
                 "the server counted each once."
             )
+        if arm["retries"]:
+            found.append(
+                f"{name}: events were not acknowledged at once and had to be sent {arm['retries']:,} more times; all "
+                f"{arm['told']:,} that are counted were acknowledged in the end."
+            )
         if len(arm["models"]) > 1:
             titles = ", then ".join(f"{one['title']} ({one['answered']:,} answers)" for one in arm["models"])
             found.append(f"{name}: more than one model has answered: {titles}.")

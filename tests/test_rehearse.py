@@ -152,7 +152,7 @@ def test_models_are_trained_compared_and_at_the_end_of_the_chain(
     assert by_model["markov"]["low"] <= by_model["markov"]["metrics"]["ndcg@10"] <= by_model["markov"]["high"]
     assert (Path(by_model["sse-pt"]["folder"]) / "model.onnx").is_file()
     kinds = [link.kind for link in matinee.trace(first["version"], data_dir=tmp_path / "data").links]
-    assert kinds == ["source", "archive", "version", "published", *["checkpoint"] * 3]
+    assert kinds == ["source", "archive", "version", "published", *["checkpoint", "evaluation"] * 3]
 
     before = _times(tmp_path / "data")
     assert main(["rehearse", str(walks), *place]) == 0
@@ -182,23 +182,35 @@ def test_without_torch_it_does_without_models_and_says_so(
     assert not (tmp_path / "data" / "models").exists()
 
 
-def test_the_stack_is_started_and_stopped_by_itself(
-    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_stack_is_started_and_stopped_by_itself_for_a_journey_with_all_its_stages(
+    walks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ["--no-train", "--data-dir", str(tmp_path / "data")]
-    assert main(["rehearse", str(log), "--json", *place]) == 0
+    place = ["--data-dir", str(tmp_path / "data")]
+    assert main(["rehearse", str(walks), "--json", *place]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["worked"]
     assert not matinee.status(data_dir=tmp_path / "data").running
+    arms = {arm["name"]: arm for arm in first["replay"]["arms"]}
+    assert list(arms) == ["sse-pt", "popularity"]
+    asked = first["certificate"]["test"]["rows"]
+    assert all((arm["answered"], arm["unanswered"]) == (asked, 0) for arm in arms.values())
+    links = matinee.trace(first["version"], data_dir=tmp_path / "data").links
+    kinds = [link.kind for link in links]
+    assert [kinds.count(kind) for kind in ("checkpoint", "evaluation", "report")] == [3, 3, 2]  # here, and in the store
+    assert all(link.state == "ok" for link in links)
 
-    assert main(["rehearse", str(log), *place]) == 0
+    before = _times(tmp_path / "data")
+    assert main(["rehearse", str(walks), *place]) == 0
     out = capsys.readouterr().out
     assert "nothing to do" in out
-    assert f"matinee versions verify {first['version']} {' '.join(place[1:])}" in out
+    assert f"matinee versions verify {first['version']} {' '.join(place)}" in out
+    (line,) = [line for line in out.splitlines() if line.startswith(f"popularity  {asked:>8} ")]
+    assert f"{arms['popularity']['metrics']['ndcg@10']:.4f}" in line
+    assert _times(tmp_path / "data") == before
 
-    assert main(["versions", "list", "--json", *place[1:]]) == 0
+    assert main(["versions", "list", "--json", *place]) == 0
     (version,) = json.loads(capsys.readouterr().out)
-    assert (version["id"], version["latest"], version["rows"]) == (first["version"], True, 8)
+    assert (version["id"], version["latest"], version["rows"]) == (first["version"], True, 360)
     assert not matinee.status(data_dir=tmp_path / "data").running
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from matinee.errors import VersionError
+from matinee.receipt import EMBEDDED, Receipt, ReplayedSplit, receipt_path
 from matinee.schema.certificate import Certificate
 from matinee.schema.layout import MANIFEST
 from matinee.schema.manifest import Manifest, version_id
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rehearsal", "rehearse"]
 
-_EMBEDDED = "embedded"  # what a receipt calls the store of the data folder itself
+# Served and replayed at the end: the network that is trained first, and the simplest of the others beside it.
+_REPLAYED = ("sse-pt", "popularity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Rehearsal:
         verified: when every byte in the store was compared, ISO 8601 in UTC.
         certificate: the facts about its splits.
         trials: the trained models, side by side on the split `test`; empty where nothing is trained.
+        replay: the same split played through served models; None where nothing is served.
         store, endpoint, data_dir: as given; `store` None is the embedded one of `data_dir`.
     """
 
@@ -56,6 +57,7 @@ class Rehearsal:
     verified: str
     certificate: Certificate
     trials: tuple[Trial, ...]
+    replay: ReplayedSplit | None
     store: str | None
     endpoint: str | None
     data_dir: Path
@@ -70,11 +72,12 @@ def rehearse(
     data_dir: str | Path = "matinee-data",
     stack: bool = True,
     train: bool = True,
+    replay: bool = True,
     archives: str | Path | None = None,
     openlineage_url: str | None = None,
     progress: Progress | None = None,
 ) -> Rehearsal:
-    """Extract, transform, load, verify, register, train, export, evaluate; a second call finds it done.
+    """Extract, transform, load, verify, register, train, export, evaluate, serve, replay; a second call finds it done.
 
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
@@ -86,6 +89,8 @@ def rehearse(
             without them, but for the S3 where no other store is named.
         train: train a few small models and compare them on the split `test`; left out, with a word, where PyTorch is
             not installed.
+        replay: serve the network and the popularity that were trained, and play the split `test` through both; left
+            out where nothing is trained, and without the stack.
         archives: where fetched archives go; None is in `data_dir`.
         openlineage_url: a collector that is told of each stage, too.
         progress: told of every phase.
@@ -104,14 +109,20 @@ def rehearse(
     settings = stages.settings_for(archive)
     version = version_id(archive.sha256, settings)
     folder = data_dir / "versions" / settings.name / version
-    receipt_path = _receipt_path(data_dir, version, store, endpoint)
+    kept_at = receipt_path(data_dir, version, store, endpoint)
 
-    receipt = _Receipt.read(receipt_path)
+    receipt = Receipt.read(kept_at)
     here = _complete(folder)
     if receipt is not None and (receipt.manifest_sha256 != here or not _has_a_place(data_dir, store)):
         receipt = None
     train = train and _can_train(progress)
-    worked = receipt is None or (stack and not receipt.registered) or (train and not receipt.are_trained)
+    replay = replay and train and stack
+    worked = (
+        receipt is None
+        or (stack and not receipt.registered)
+        or (train and not receipt.are_trained)
+        or (replay and receipt.replayed is None)
+    )
     if worked:
         # A folder of ours that lost or changed a file is made again; `matinee transform` would ask for --force.
         damaged = folder.exists() and here is None
@@ -123,10 +134,13 @@ def rehearse(
                 receipt = _publish(folder, data_dir, store, endpoint, lineage, progress)
                 if reached is not None:
                     receipt = _register(reached, folder, receipt, lineage, progress)
-                receipt.write(receipt_path)
+                receipt.write(kept_at)
             if train:
                 receipt = _train(reached, folder, receipt, data_dir, lineage, progress)
-                receipt.write(receipt_path)
+                receipt.write(kept_at)
+            if replay:
+                receipt = _replay(folder, receipt, data_dir, store, endpoint, lineage, progress)
+                receipt.write(kept_at)
     assert receipt is not None  # noqa: S101 - made above where there was none, for the type checker
     return Rehearsal(
         version=version,
@@ -139,6 +153,7 @@ def rehearse(
         verified=receipt.verified,
         certificate=Certificate.read(folder),
         trials=receipt.trials if train else (),
+        replay=receipt.replayed if replay else None,
         store=store,
         endpoint=endpoint,
         data_dir=data_dir,
@@ -159,7 +174,7 @@ def _services(data_dir: Path, progress: Progress, *, wanted: bool) -> Iterator[S
 
 def _publish(
     folder: Path, data_dir: Path, store: str | None, endpoint: str | None, lineage: Recorder, progress: Progress
-) -> _Receipt:
+) -> Receipt:
     """Load the version, then read every byte back, here and there, and compare it with what was recorded."""
     from matinee.etl.load import load  # noqa: PLC0415 - a rehearsal without work needs no store
     from matinee.etl.tracing import trace_in  # noqa: PLC0415 - as above
@@ -171,19 +186,16 @@ def _publish(
         with open_store(address.to, **address.reach) as opened:
             chain = trace_in(opened, published.id, folder=folder, data_dir=data_dir, progress=progress)
     chain.verify()
-    return _Receipt(
-        store=store or _EMBEDDED,
+    return Receipt(
+        store=store or EMBEDDED,
         version=published.id,
         location=published.location,
         manifest_sha256=published.manifest_sha256,
         verified=datetime.now(UTC).isoformat(timespec="seconds"),
-        registered=False,
-        trained="",
-        models=[],
     )
 
 
-def _register(stack: Stack, folder: Path, receipt: _Receipt, lineage: Recorder, progress: Progress) -> _Receipt:
+def _register(stack: Stack, folder: Path, receipt: Receipt, lineage: Recorder, progress: Progress) -> Receipt:
     """Make the version known to Postgres and MLflow; the chain has just compared its bytes."""
     from matinee.register import register_in  # noqa: PLC0415 - see _publish
 
@@ -200,70 +212,46 @@ def _can_train(progress: Progress) -> bool:
 
 
 def _train(
-    stack: Stack | None, folder: Path, receipt: _Receipt, data_dir: Path, lineage: Recorder, progress: Progress
-) -> _Receipt:
+    stack: Stack | None, folder: Path, receipt: Receipt, data_dir: Path, lineage: Recorder, progress: Progress
+) -> Receipt:
     """Train, compare and export the models, then check that the chain leads to each of them."""
     from matinee.lineage import LocalFiles, trace  # noqa: PLC0415 - see _publish
     from matinee.train.rehearsal import fingerprint, rehearse_models  # noqa: PLC0415 - as above
 
     trials = rehearse_models(stack, folder, data_dir=data_dir, lineage=lineage, progress=progress)
     trace(receipt.version, events=lineage.path, local=LocalFiles(folder.absolute()), progress=progress).verify()
-    return replace(receipt, trained=fingerprint(), models=[trial.as_json() for trial in trials])
+    return receipt.with_models(fingerprint(), trials)
 
 
-@dataclass(frozen=True, slots=True)
-class _Receipt:
-    """Says that a version was published to a store, every byte of it compared there; who knows it, what it taught.
+def _replay(
+    folder: Path,
+    receipt: Receipt,
+    data_dir: Path,
+    store: str | None,
+    endpoint: str | None,
+    lineage: Recorder,
+    progress: Progress,
+) -> Receipt:
+    """Play the split `test` through served models, then check that the chain leads to what was measured."""
+    from matinee.lineage import LocalFiles, trace  # noqa: PLC0415 - see _publish
+    from matinee.replay_and_report import Replayed, replay  # noqa: PLC0415 - as above
 
-    Attributes:
-        store, version, location, manifest_sha256, verified: what was published and compared, where and when.
-        registered: whether Postgres and MLflow know it.
-        trained: which models were trained on it, as a fingerprint of their settings; empty for none.
-        models: these models as `Trial` writes them.
-    """
-
-    store: str
-    version: str
-    location: str
-    manifest_sha256: str
-    verified: str
-    registered: bool
-    trained: str
-    models: list[dict[str, Any]]
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """The trained models."""
-        from matinee.train.rehearsal import Trial  # noqa: PLC0415 - see rehearse
-
-        return tuple(Trial.from_json(plain) for plain in self.models)
-
-    @property
-    def are_trained(self) -> bool:
-        """Whether the models that are to be trained are, and still lie where they were made."""
-        from matinee.train.rehearsal import fingerprint  # noqa: PLC0415 - see rehearse
-
-        return self.trained == fingerprint() and all(trial.is_there for trial in self.trials)
-
-    @classmethod
-    def read(cls, path: Path) -> Self | None:
-        """The receipt, or None where there is none that can be read: then the work is done again, and does no harm."""
-        try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write(self, path: Path) -> None:
-        """Appears complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        beside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        beside.replace(path)
-
-
-def _receipt_path(data_dir: Path, version: str, store: str | None, endpoint: str | None) -> Path:
-    address = json.dumps([store or _EMBEDDED, endpoint if store else None])
-    return data_dir / "receipts" / f"{version}-{hashlib.sha256(address.encode()).hexdigest()[:12]}.json"
+    arms = [f"{trial.model}={trial.folder}" for trial in receipt.trials if trial.model in _REPLAYED]
+    played = replay(
+        folder,
+        split="test",
+        arms=arms,
+        track=True,
+        store=store,
+        endpoint=endpoint,
+        data_dir=data_dir,
+        lineage=lineage,
+        progress=progress,
+    )
+    assert isinstance(played, Replayed)  # noqa: S101 - it is no dry run, for the type checker
+    trace(receipt.version, events=lineage.path, local=LocalFiles(folder.absolute()), progress=progress).verify()
+    measured = ReplayedSplit.of(played.id, played.folder, played.report.facts)
+    return replace(receipt, replay=measured.as_json())
 
 
 def _complete(folder: Path) -> str | None:

@@ -77,7 +77,25 @@ def test_a_changed_byte_is_named(tmp_path: Path, file: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     train(tmp_path, "sse-pt-1")
     (tmp_path / "sse-pt-1" / "model.onnx").unlink()
-    with pytest.raises(LineageError, match=r"model.onnx is missing \(recorded when the model was trained\)"):
+    with pytest.raises(LineageError, match=r"model.onnx is missing \(recorded when it was made\)"):
+        chain_of(tmp_path).verify()
+
+
+def test_what_was_found_of_a_model_follows_it(tmp_path: Path) -> None:
+    model = train(tmp_path, "sse-pt-1")
+    train(tmp_path, "markov-2")
+    for split in ("eval", "test"):
+        report, ranks = (tmp_path / "sse-pt-1" / f"evaluation-{split}.{kind}" for kind in ("json", "parquet"))
+        report.write_text(split)
+        ranks.write_text("ranks")
+        found = Artifact.of_evaluation(report, ranks, name="sse-pt-1", version=VERSION, source_sha256="ab")
+        with Recorder(tmp_path / "lineage").stage("evaluate", inputs=[model]) as run:
+            run.add_output(found)
+    links = chain_of(tmp_path).links
+    assert [link.kind for link in links[-4:]] == ["checkpoint", "evaluation", "evaluation", "checkpoint"]
+    assert [link.checked for link in links[-4:]] == [3, 2, 2, 3]
+    report.write_text("better")
+    with pytest.raises(LineageError, match=r"evaluation-test.json has"):
         chain_of(tmp_path).verify()
 
 

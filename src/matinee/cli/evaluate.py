@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from matinee.cli.lineage import recorder
 from matinee.cli.output import SPEAKING, Flag, Output
 from matinee.cli.place import DEFAULT_PLACE, Place
 
@@ -59,6 +60,7 @@ def evaluate(
     """
     from matinee.train import report as stage  # noqa: PLC0415 - a command's rooms are loaded when it is called
 
+    where = place.settled()
     report = stage.evaluate(
         model,
         *models,
@@ -72,8 +74,9 @@ def evaluate(
         seed=seed,
         engine=engine,
         out=out,
+        lineage=recorder(where["data_dir"], output),
         progress=output.progress(place.data_dir),
-        **place.settled(),
+        **where,
     )
     if output.speaks:
         print_report(report, output)

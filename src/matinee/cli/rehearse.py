@@ -11,6 +11,7 @@ from matinee.cli.place import DEFAULT_PLACE, Place
 from matinee.settings import read_settings
 
 if TYPE_CHECKING:
+    from matinee.receipt import ReplayedSplit
     from matinee.rehearse import Rehearsal
     from matinee.train.rehearsal import Trial
 
@@ -24,16 +25,18 @@ def rehearse(
     memory_limit: str | None = None,
     stack: bool = True,
     train: bool = True,
+    replay: bool = True,
     place: Place = DEFAULT_PLACE,
     output: Output = SPEAKING,
 ) -> None:
-    """Walk the whole journey: from a source to a published, verified version and models trained on it.
+    """Walk the whole journey: from a source to a published version, models trained on it, and a replay through them.
 
     Args:
         source: A catalogue name (see `matinee data list`), a path, a URL, or remote:path of rclone.
         memory_limit: Of the transform: 1GB, 512MiB and so on; by default a quarter of the memory.
         stack: Use Postgres, S3 and MLflow of the data folder, started and stopped where they do not run.
         train: Train a few small models on it and compare them; about two minutes for ml-100k.
+        replay: Serve two of the models and play the split test through them as live traffic.
         place: Where to publish.
         output: How to tell.
     """
@@ -45,6 +48,7 @@ def rehearse(
         memory_limit=memory_limit or settings.memory_limit_bytes,
         stack=stack,
         train=train,
+        replay=replay,
         archives=settings.cache,
         openlineage_url=settings.openlineage_url,
         progress=output.progress(place.data_dir),
@@ -62,6 +66,7 @@ def rehearse(
             "manifest_sha256": rehearsal.manifest_sha256,
             "certificate": rehearsal.certificate,
             "trials": rehearsal.trials,
+            "replay": rehearsal.replay,
         }
     )
 
@@ -77,11 +82,15 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
     output.line()
     if rehearsal.trials:
         _print_trials(rehearsal.trials, output)
+    if rehearsal.replay:
+        _print_replay(rehearsal.replay, output)
     facts = {"archive": rehearsal.archive, "version": folder, "published": rehearsal.location}
     for trial in rehearsal.trials[:1]:
         here = Path.cwd()
         facts["model"] = trial.folder.relative_to(here) if trial.folder.is_relative_to(here) else trial.folder
         facts |= {"registry": trial.registered} if trial.registered else {}
+    if rehearsal.replay:
+        facts["report"] = rehearsal.replay.folder / "report.html"
     output.facts(facts)
     output.line()
     at = _store_words(rehearsal)
@@ -100,6 +109,12 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
         commands[f"{matinee} evaluate {short} {baseline}{words}"] = (
             "the models in detail, with a test of the difference"
         )
+    if rehearsal.replay:
+        commands[f"xdg-open {rehearsal.replay.folder / 'report.html'}"] = "the replay's report with its plots"
+        commands[f"{matinee} person --replay {rehearsal.replay.id}{data_dir_words(rehearsal.data_dir)}"] = (
+            "one person: what they took, were offered, and took next"
+        )
+    commands[f"{matinee} dashboard{data_dir_words(rehearsal.data_dir)}"] = "all of this on one live page"
     print_next_steps("Look at it:", commands, output)
 
 
@@ -121,6 +136,25 @@ def _print_trials(trials: "tuple[Trial, ...]", output: Output) -> None:
     ]
     columns = ["hr@10", "ndcg@10", "95% interval", "warm users", "cold users", "coverage"]
     output.table(["model", *columns], rows, right=columns)
+    output.line()
+
+
+def _print_replay(replay: "ReplayedSplit", output: Output) -> None:
+    output.line("The same events as live traffic, each asked about and then told, as fast as the servers took them:")
+    output.line()
+    rows = [
+        [
+            arm.name,
+            arm.answered,
+            arm.unanswered,
+            *(f"{arm.metrics[name]:.4f}" for name in ("hr@10", "ndcg@10")),
+            *(f"{value:.1f}" for value in (arm.p50_ms, arm.p99_ms, arm.max_ms)),
+            f"{arm.per_s:,.0f}",
+        ]
+        for arm in replay.arms
+    ]
+    columns = ["answered", "unanswered", "hr@10", "ndcg@10", "p50 ms", "p99 ms", "max ms", "events/s"]
+    output.table(["served", *columns], rows, right=columns)
     output.line()
 
 

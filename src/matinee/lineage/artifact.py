@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Kind", "address", "files_digest"]
 
-Kind = Literal["source", "archive", "version", "published", "registered", "run", "checkpoint", "report"]
+Kind = Literal["source", "archive", "version", "published", "registered", "run", "checkpoint", "evaluation", "report"]
 
 _BUCKETS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 _EVENT_COLUMNS = (("user", "int32"), ("item", "int32"), ("rating", "float64"), ("timestamp", "int64"))
@@ -31,18 +31,18 @@ class Artifact:
     Attributes:
         kind: 'source' (where a log comes from), 'archive' (its bytes as fetched), 'version' (a local one),
             'published' (one in a store), 'registered' (what services know of one), 'run' (a training or a replay, as
-            MLflow was told of it), 'checkpoint' (the folder of a trained model), 'report' (of a replay, here or in a
-            store).
+            MLflow was told of it), 'checkpoint' (the folder of a trained model), 'evaluation' (what `matinee evaluate`
+            found of one), 'report' (of a replay, here or in a store).
         name: the data set's or source's name; a checkpoint's folder's, a replay's id.
         location: path, URL, or rclone's remote:path; credentials are taken out here, at the door.
         sha256: of the bytes; of `manifest.json` for a version, local or published; of `checkpoint.json` for a
-            checkpoint and its run, of `report.json` for a report and its run.
+            checkpoint and its run, of `report.json` for a report and its run, of the JSON file for an evaluation.
         size_bytes, rows, files: how much it is; None where that is not known.
         version: the version's id, also of what was trained on it or replays it; empty for a source or an archive.
         source_sha256: of the archive a version came from; equal to `sha256` for source and archive.
         files_sha256: content hash of a version's list of files (`files_digest`); empty for the others.
         columns: (name, type) of its rows, where known.
-        contents: (file, SHA-256) of a checkpoint's or report's files, which no manifest lists.
+        contents: (file, SHA-256) of a checkpoint's, evaluation's or report's files, which no manifest lists.
     """
 
     kind: Kind
@@ -103,6 +103,19 @@ class Artifact:
     def of_report(cls, folder: Path, files: Sequence[str], *, name: str, version: str, source_sha256: str) -> Self:
         """The report of a replay in `folder`; the first of its `files` is the one with all that was measured."""
         return cls._of_files("report", folder, files, name=name, version=version, source_sha256=source_sha256)
+
+    @classmethod
+    def of_evaluation(cls, report: Path, ranks: Path, *, name: str, version: str, source_sha256: str) -> Self:
+        """What was found of a model: the report, which stands for it, and the single ranks beside it."""
+        made = cls._of_files(
+            "evaluation",
+            report.parent,
+            [report.name, ranks.name],
+            name=name,
+            version=version,
+            source_sha256=source_sha256,
+        )
+        return replace(made, location=str(report))  # a model's folder has one for each split and protocol
 
     @classmethod
     def _of_files(

@@ -1,4 +1,4 @@
-"""The last links of the chain: models trained on a version, each with its run in MLflow, checked byte by byte."""
+"""Models trained on a version, each with its run in MLflow and what was found of it, checked byte by byte."""
 
 from __future__ import annotations
 
@@ -22,23 +22,31 @@ __all__ = ["trained_links"]
 
 
 def trained_links(made: Made) -> Iterator[Link]:
-    """For each model, the first trained first: its run, where MLflow was told of it, then its checkpoint.
+    """For each model, the first trained first: its run, where MLflow was told of it, its checkpoint, its evaluations.
 
     Args:
         made: gives the runs that made a kind of thing from the version in question, newest first.
     """
-    newest: dict[str, tuple[RecordedRun, Artifact]] = {}
-    for run, artifact in made("checkpoint"):
-        newest.setdefault(address(artifact.location), (run, artifact))  # an older one there was written over
-    for run, artifact in reversed(newest.values()):
+    evaluations = _newest(made, "evaluation")
+    for run, artifact in reversed(_newest(made, "checkpoint")):
         tracked = next((pair for pair in made("run") if pair[1].sha256 == artifact.sha256), None)
         if tracked is not None:
             yield told(tracked[1], tracked[0], "recorded; the service is not asked here")
-        yield _checkpoint_link(artifact, run)
+        yield _link(artifact, run, Path(artifact.path))
+        for evaluated, found in reversed(evaluations):
+            if any(given.kind == "checkpoint" and given.sha256 == artifact.sha256 for given in evaluated.inputs):
+                yield _link(found, evaluated, Path(found.path).parent)
 
 
-def _checkpoint_link(artifact: Artifact, run: RecordedRun) -> Link:
-    folder = Path(artifact.path)
+def _newest(made: Made, kind: Kind) -> list[tuple[RecordedRun, Artifact]]:
+    """The last of each place; an older one there was written over."""
+    newest: dict[str, tuple[RecordedRun, Artifact]] = {}
+    for run, artifact in made(kind):
+        newest.setdefault(address(artifact.location), (run, artifact))
+    return list(newest.values())
+
+
+def _link(artifact: Artifact, run: RecordedRun, folder: Path) -> Link:
     if artifact.namespace != "file" or not folder.is_dir():
         return told(artifact, run, "recorded, not at hand to be checked")
     findings = tuple(_findings(LocalFiles(folder), artifact))
@@ -55,7 +63,7 @@ def _checkpoint_link(artifact: Artifact, run: RecordedRun) -> Link:
 def _findings(files: LocalFiles, artifact: Artifact) -> Iterator[Finding]:
     for path, expected in artifact.contents:
         if not files.exists(path):
-            yield Finding(path, "missing", expected, "", "recorded when the model was trained")
+            yield Finding(path, "missing", expected, "", "recorded when it was made")
             continue
         found = files.sha256(path)
         if found != expected:

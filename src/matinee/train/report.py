@@ -15,6 +15,7 @@ from matinee.schema.progress import Silent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matinee.lineage import Recorder
     from matinee.metrics.significance import Comparison
     from matinee.model.checkpoint import CheckpointFacts
     from matinee.model.opening import EngineChoice
@@ -81,6 +82,7 @@ def evaluate(
     store: str | None = None,
     endpoint: str | None = None,
     data_dir: str | Path = "matinee-data",
+    lineage: Recorder | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Rank every event of a split with one or more trained models; docs/evaluation.md says how.
@@ -106,6 +108,7 @@ def evaluate(
         store: where a version is pulled from that is not here; None is the embedded one of `data_dir`.
         endpoint: of an s3:// store; keys come from the environment.
         data_dir: whose versions and models are meant.
+        lineage: told of each evaluation; None records nothing.
         progress: told of every piece of work.
 
     Raises:
@@ -150,7 +153,30 @@ def evaluate(
         )
         for folder in folders
     ]
-    return Report(opened.name, opened.id, _written(labels, folders, evaluations, targets, opened))
+    report = Report(opened.name, opened.id, _written(labels, folders, evaluations, targets, opened))
+    if lineage is not None:
+        for evaluated, one in zip(report.models, facts, strict=True):
+            _record(lineage, evaluated, one, opened)
+    return report
+
+
+def _record(lineage: Recorder, evaluated: Evaluated, facts: CheckpointFacts, version: Version) -> None:
+    """Tell the lineage what was found of a model, on which version."""
+    from matinee.lineage import Artifact  # noqa: PLC0415 - see evaluate
+    from matinee.model import checkpoint  # noqa: PLC0415 - as above
+
+    source = version.manifest.source.sha256
+    folder, (report, ranks, *_) = evaluated.folder.absolute(), evaluated.files
+    model = Artifact.of_checkpoint(
+        folder, [checkpoint.CHECKPOINT, checkpoint.WEIGHTS], name=folder.name, version=facts.version, source_sha256=""
+    )
+    events = Artifact.of_folder(version.folder)
+    with lineage.stage("evaluate", inputs=[events, model]) as run:
+        run.add_output(
+            Artifact.of_evaluation(
+                report.absolute(), ranks.absolute(), name=folder.name, version=version.id, source_sha256=source
+            )
+        )
 
 
 def _warn_of_leaks(

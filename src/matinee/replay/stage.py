@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -205,9 +204,8 @@ class _Session:
 
     def play(self, record: Record, watch: Watch) -> Record:
         """To the end, which is written down whatever it is."""
-        import uvloop  # noqa: PLC0415 - see play
-
         from matinee.replay.clock import Clock  # noqa: PLC0415 - see play
+        from matinee.replay.event_loop import run_in_loop  # noqa: PLC0415 - see play
         from matinee.replay.run import Run  # noqa: PLC0415 - see play
 
         run: Run | None = None
@@ -216,8 +214,7 @@ class _Session:
             with watch(Begun(self._folder, record, self._stream)) as observers:
                 lanes = [self._lane(arm, record, clock, observers) for arm in record.arms]
                 run = Run(lanes, self._stream, self._plan, clock, check=self._check, progress=self._progress)
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(run.play())
+                run_in_loop(run)
                 if any(lane.told < lane.all for lane in lanes):
                     raise KeyboardInterrupt  # noqa: TRY301 - what had begun is done; the watchers see this end as well
         except BaseException as error:

@@ -11,7 +11,7 @@ PEERS := .venv-peers
 PEERS_LOCK := benchmarks/train_peers/requirements.lock
 # Numba's compiled kernels are kept beside the environment, so that a second run does not compile again.
 
-.PHONY: rehearse test lint bench bench-train clean
+.PHONY: rehearse test lint bench bench-train bench-serve clean
 
 rehearse: $(VENV)/.core
 	$(BIN)/matinee rehearse
@@ -31,6 +31,9 @@ bench: $(VENV)/.bench
 
 bench-train: $(VENV)/.bench $(PEERS)/.installed
 	$(BIN)/python benchmarks/train.py --part speed games games-full ml-100k strangers memory
+
+bench-serve: $(VENV)/.bench
+	$(BIN)/python benchmarks/serve.py; served=$$?; $(BIN)/python benchmarks/replay.py && exit $$served
 
 clean:
 	rm -rf $(VENV) $(OPENSTACK) $(PEERS) matinee-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,91 +1,132 @@
-"""What benchmarks/serve.py measures beside ours: an empty server, and the same ONNX file behind MLflow and LitServe.
+"""The same ONNX file behind MLflow and LitServe, at each setting that could be a peer's best on two cores.
 
-    python benchmarks/serve_peers.py empty 9631
-
-The peers answer for the same network and the same history and keep nothing: no histories, no counts, no events. MLflow
-answers with all that the graph gives, so with 24,000 scores too, as it does for everybody.
+They answer for the same user and the same history and keep nothing: no histories, no counts, no events. All of them
+rank inside the graph. MLflow's ONNX flavour answers with whatever the graph gives, so with 24,000 scores too (*whole
+graph*); *lists alone* is the same graph with its other outputs removed, which somebody has to think of.
 """
 
 from __future__ import annotations
 
-import socket
+import json
 import sys
-import tempfile
-import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterator
+import onnx
+from mlflow import onnx as mlflow_onnx
 
-__all__ = ["behind", "wait_for"]
+from serve_programs import BENCHMARKS, started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["PEERS", "Peer", "behind"]
 
 _PORT = 9632
+_BATCH = 64  # as ours
+
+
+class Peer:
+    """One way to serve the file.
+
+    Attributes:
+        path: that is asked.
+    """
+
+    path: str
+
+    def command(self, folder: Path) -> list[str]:
+        """What starts it; `folder` holds what `prepare` has left."""
+        raise NotImplementedError
+
+    def prepare(self, model: Path, folder: Path) -> None:
+        """Whatever it needs from the model's folder."""
+
+    def question(self, user: int, history: list[int]) -> bytes:
+        """A question in its own words; dense ids."""
+        raise NotImplementedError
+
+    def items(self, body: bytes) -> list[int]:
+        """The list in an answer."""
+        raise NotImplementedError
+
+
+class _MLflow(Peer):
+    """`mlflow models serve` of MLflow's ONNX flavour, one thread a run (its server takes every request to a thread)."""
+
+    path = "/invocations"
+
+    def __init__(self, workers: int, *, whole: bool = False) -> None:
+        self._workers, self._whole = workers, whole
+
+    def prepare(self, model: Path, folder: Path) -> None:
+        graph = onnx.load(model / "model.onnx")
+        if not self._whole:
+            for put in [put for put in graph.graph.output if put.name != "best_items"]:
+                graph.graph.output.remove(put)
+        options = {"intra_op_num_threads": 1, "extra_session_config": {"session.intra_op.allow_spinning": "0"}}
+        mlflow_onnx.save_model(graph, str(folder / "mlflow"), onnx_session_options=options)
+
+    def command(self, folder: Path) -> list[str]:
+        return [
+            sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / "mlflow"), "-p", str(_PORT),
+            "-w", str(self._workers), "--env-manager", "local",
+        ]  # fmt: skip
+
+    def question(self, user: int, history: list[int]) -> bytes:
+        return json.dumps({"inputs": {"items": [history], "lengths": [len(history)], "users": [user]}}).encode()
+
+    def items(self, body: bytes) -> list[int]:
+        found: Any = json.loads(body)["predictions"]
+        items: list[int] = found["best_items"][0]
+        return items
+
+
+class _LitServe(Peer):
+    """`serve_litserve.py`."""
+
+    path = "/predict"
+
+    def __init__(self, workers: int, *, batch: int = _BATCH, queue: str = "manager") -> None:
+        self._workers, self._batch, self._queue = workers, batch, queue
+
+    def prepare(self, model: Path, folder: Path) -> None:
+        (folder / "model").symlink_to(model)
+
+    def command(self, folder: Path) -> list[str]:
+        threads = 2 // self._workers
+        words = [_PORT, folder / "model", self._batch, self._workers, threads, self._queue]
+        return [sys.executable, str(BENCHMARKS / "serve_litserve.py"), *map(str, words)]
+
+    def question(self, user: int, history: list[int]) -> bytes:
+        return json.dumps({"user": user, "history": history}).encode()
+
+    def items(self, body: bytes) -> list[int]:
+        items: list[int] = json.loads(body)["items"]
+        return items
+
+
+PEERS: dict[str, dict[str, Peer]] = {
+    "mlflow": {
+        "whole graph, 1 worker": _MLflow(1, whole=True),
+        "lists alone, 1 worker": _MLflow(1),
+        "lists alone, 2 workers": _MLflow(2),
+    },
+    "litserve": {
+        "one by one, 1 worker": _LitServe(1, batch=1),
+        "batches, 1 worker": _LitServe(1),
+        "batches, 1 worker, ZeroMQ": _LitServe(1, queue="zeromq"),
+        "batches, 2 workers, ZeroMQ": _LitServe(2, queue="zeromq"),
+    },
+}
 
 
 @contextmanager
-def behind(
-    peer: str, model: Path, started: Callable[..., Any]
-) -> Iterator[tuple[int, str, Callable[[int, list[int]], dict[str, Any]]]]:
-    """A peer that serves the ONNX file of `model`: its port, its path, and a question in its own words."""
-    if peer == "litserve":
-        command = [sys.executable, str(Path(__file__).parent / "serve_litserve.py"), str(_PORT), str(model)]
-        with started(command, _PORT) as port:
-            yield port, "/predict", lambda user, history: {"user": user, "history": history}
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        _save_for_mlflow(model, Path(folder) / "mlflow")
-        command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"{folder}/mlflow", "-p", str(_PORT),
-                   "--env-manager", "local"]  # fmt: skip
-        with started(command, _PORT) as port:
-            yield (
-                port,
-                "/invocations",
-                lambda user, history: {"inputs": {"items": [history], "lengths": [len(history)], "users": [user]}},
-            )
-
-
-def wait_for(port: int, process: subprocess.Popen[str], timeout_s: float = 120) -> None:
-    """Until somebody accepts on `port`."""
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        if process.poll() is not None:
-            break
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            time.sleep(2)  # LitServe and MLflow accept before their workers are up
-            return
-    raise RuntimeError(f"nobody answers on port {port}")
-
-
-def _save_for_mlflow(model: Path, folder: Path) -> None:
-    import onnx  # noqa: PLC0415 - the empty server must cost nothing
-    from mlflow import onnx as mlflow_onnx  # noqa: PLC0415 - as above
-
-    mlflow_onnx.save_model(onnx.load(model / "model.onnx"), str(folder))
-
-
-def _empty(port: int) -> None:
-    import uvicorn  # noqa: PLC0415 - as above
-
-    answer = b'{"user":1,"items":[1,2,3,4,5,6,7,8,9,10],"known":true,"model":"none"}'
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            return
-        while (await receive()).get("more_body"):
-            pass
-        length = str(len(answer)).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-        await send({"type": "http.response.body", "body": answer})
-
-    uvicorn.run(app, port=port, log_level="error", access_log=False, lifespan="off", loop="uvloop", http="httptools")
-
-
-if __name__ == "__main__":
-    _empty(int(sys.argv[2]))
+def behind(peer: Peer, model: Path, folder: Path) -> Iterator[tuple[str, int]]:
+    """The address and the pid of a peer that serves the ONNX file of `model`; `folder` is its own, and new."""
+    folder.mkdir()
+    peer.prepare(model, folder)
+    url = f"http://127.0.0.1:{_PORT}"
+    with started(peer.command(folder), f"{url}/health", folder / "log") as pid:
+        yield url, pid

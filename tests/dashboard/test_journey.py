@@ -77,7 +77,9 @@ def test_a_rehearsal_is_at_the_stage_that_has_begun(job: str, phase: str, stage:
 
 
 def test_evaluations_servers_replays_and_reports_are_known_by_what_they_leave() -> None:
-    model = Training("sse-pt-1", "log", "0a1b", Path("m"), True, (), {}, {"test": ({}, Path("e"))}, None, "", False, 0)
+    model = Training(
+        "sse-pt-1", "log", "0a1b", Path("m"), True, (), {}, {"test": ({}, Path("e"))}, None, "", False, "", 0
+    )
     other = replace(model, name="sasrec-1", evaluations={})
     server = ServerSeen("http://127.0.0.1:1", "sse-pt 0a", "0a1b", "log", 1)
     replay = Replay(

@@ -114,8 +114,8 @@ def _served(seen: Snapshot, version: VersionFacts | None) -> Stage:
     ours = [each for each in seen.servers if version is None or each.version == version.id]
     if not ours:
         return Stage("serve", "waiting", "no server runs")
-    more = f", {len(ours) - 1} more" if len(ours) > 1 else ""
-    return Stage("serve", "running", f"{ours[0].model}{more}")
+    first = ours[0].model.partition("@")[0]
+    return Stage("serve", "running", f"{first}, {len(ours) - 1} more" if len(ours) > 1 else ours[0].model)
 
 
 def _replayed(seen: Snapshot, version: VersionFacts | None) -> Stage:

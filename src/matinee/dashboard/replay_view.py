@@ -38,8 +38,8 @@ class ReplayView:
         with box("section", "card", aria_labelledby="replay-title"):
             with box("div", "title"):
                 Text("h2", "Replay", id="replay-title")
-                self._pick = ui.select({_NEWEST: "the newest"}, value=_NEWEST, label="which").props("dense outlined")
-                self._pick.classes("pick")
+                self._pick = ui.select({_NEWEST: "the newest"}, value=_NEWEST, label="which replay")
+                self._pick.props("dense outlined").classes("pick")
             self._about = Text("p", "", "about", role="status")
             self._report = box("p", "about")
             self._bar = ui.linear_progress(0, show_value=False, size="6px", color=None).props("instant-feedback")
@@ -118,12 +118,13 @@ class ReplayView:
                     self._buttons[arm, measure.name] = FigureButton(f"{arm}/{measure.name}", self._opened)
 
     def _fill(self, replay: Replay, seen: Snapshot) -> None:
-        folders = {each.name: each.folder for each in seen.trainings if each.version == replay.version}
+        trained = [each for each in seen.trainings if each.version == replay.version and each.weights_sha256]
         for arm, figures in replay.arms.items():
             title = text(figures, "model")
             self._models[arm].say(title or "-")
             sha256 = replay.checkpoints.get(arm, "")
-            behind = tuple(folder for name, folder in folders.items() if title.startswith(name))
+            weights = title.partition("@")[2]  # all that a server behind an address tells of its model
+            behind = tuple(each.folder for each in trained if weights and each.weights_sha256.startswith(weights))
             for measure in measures(cut_off(replay.arms)):
                 value = measure.of(figures)
                 self._buttons[arm, measure.name].show(

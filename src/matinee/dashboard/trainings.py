@@ -38,6 +38,7 @@ class Training:
         evaluations: split -> metrics of `matinee evaluate` by time, and the file that they are read from.
         run: experiment and run in MLflow; None where MLflow has not got it.
         registered, champion: its address in the registry, and whether it is the best there.
+        weights_sha256: of its weights; a server's title has the beginning of it.
         at_ns: when it was last written to.
     """
 
@@ -52,6 +53,7 @@ class Training:
     run: tuple[str, str] | None
     registered: str
     champion: bool
+    weights_sha256: str
     at_ns: int
 
 
@@ -78,6 +80,7 @@ def _training(folder: Path, reading: Reading) -> Training:
         run=(run[1], run[2]) if run else None,
         registered=text(trained, "registered"),
         champion=trained.get("champion") is True,
+        weights_sha256=text(checkpoint, "weights_sha256"),
         at_ns=max((path.stat().st_mtime_ns for path in map(folder.joinpath, _MARKS) if path.is_file()), default=0),
     )
 

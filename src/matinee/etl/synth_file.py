@@ -123,8 +123,8 @@ def new_file(out: Path, needed_bytes: int) -> Iterator[BinaryIO]:
                 file.truncate()
                 _check_room(out.parent, needed_bytes)
                 yield file
-                # Gigabytes that can be made again are not forced to the disk: a power cut may leave a short file under a
-                # good name, which read_note sees.
+                # Gigabytes that can be made again are not forced to the disk: a power cut may leave a short file under
+                # a good name, which read_note sees.
                 partial.replace(out)
         except BaseException:
             with suppress(OSError):

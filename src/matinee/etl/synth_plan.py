@@ -14,16 +14,24 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from matinee.etl.synth_kernel import Crowd, cast, count_rows
+from matinee.etl.synth_kernel import Crowd, Ways, cast, count_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from matinee.etl.synth_pattern import Pattern
 
-__all__ = ["LEAST_KEPT", "Piece", "Plan", "make_plan"]
+__all__ = ["Piece", "Plan", "make_plan"]
 
-LEAST_KEPT: Final = 0.8  # of a user's events, the least that a copy keeps; the share is even from there to all
+# How much a copy differs from its user: enough that few are alike, not so much that what comes next is lost. Found by
+# trying, with benchmarks/synth.py; a change of any of them is another generator.
+_LEAST_KEPT: Final = 0.8  # of a user's events; the share is even from there to all
+_ROAMING: Final = 0.2
+_SWAPS: Final = 0.5
+_NEAR: Final = 3
+_SESSION_S: Final = 1800
+_STRETCH: Final = 32
+_SHIFT_SHARE: Final = 0.01  # of the source's time
 _PIECE_ROWS: Final = 1 << 17
 
 
@@ -41,34 +49,45 @@ class Plan:
 
     Attributes:
         crowd: which source user each new one is a copy of, and how many events it keeps.
-        tastes: (blocks, blocks) float64: cumulative shares of blocks, a row a coarse user.
+        ways: how it differs from that one.
         users: how many are made.
         pieces: the users in portions, whatever the number of threads.
     """
 
     crowd: Crowd
-    tastes: NDArray[np.float64]
+    ways: Ways
     users: int
     pieces: tuple[Piece, ...]
 
     @property
     def blocks(self) -> int:
         """Copies of the source's items."""
-        return len(self.tastes)
+        return len(self.ways.tastes)
 
 
 def make_plan(pattern: Pattern, rows: int, seed: int) -> Plan:
     """Plan an expansion of `pattern` to exactly `rows` rows, at least as many as it has itself."""
     lengths = np.diff(pattern.sequences.offsets)
-    copies = math.ceil(rows / (LEAST_KEPT * pattern.events)) + 1
+    copies = math.ceil(rows / (_LEAST_KEPT * pattern.events)) + 1
     steps, starts = _rounds(lengths.size, copies, seed)
     starts_of_pieces = np.empty(rows // _PIECE_ROWS + 2, np.int64)
-    crowd = Crowd(lengths, steps, starts, seed, LEAST_KEPT, rows, 0, 0, 0, 0)
+    crowd = Crowd(lengths, steps, starts, seed, _LEAST_KEPT, rows, 0, 0, 0, 0)
     users, found, whole_from, partial, extra, last = cast(crowd, rows, _PIECE_ROWS, starts_of_pieces)
     crowd = crowd._replace(users=users, whole_from=whole_from, partial=partial, extra=extra, last=last)
     bounds = [*(start for start in starts_of_pieces[:found].tolist() if start < users), users]
     pieces = tuple(Piece(a, b, count_rows(crowd, a, b)) for a, b in pairwise(bounds))
-    return Plan(crowd, _tastes(pattern, _blocks(pattern, rows)), users, pieces)
+    ways = Ways(
+        tastes=_tastes(pattern, _blocks(pattern, rows)),
+        roaming=_ROAMING,
+        swaps=_SWAPS,
+        near=_NEAR,
+        session_s=_SESSION_S,
+        stretch=_STRETCH,
+        shift_s=int((pattern.last - pattern.first) * _SHIFT_SHARE),
+        first=pattern.first,
+        last=pattern.last,
+    )
+    return Plan(crowd, ways, users, pieces)
 
 
 def _blocks(pattern: Pattern, rows: int) -> int:

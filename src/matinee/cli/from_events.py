@@ -102,7 +102,7 @@ def from_events(
         workers=workers,
         force=force,
         lineage=recorder(where["data_dir"], output),
-        progress=output.progress(),
+        progress=output.progress(where["data_dir"]),
         **where,
     )
     if output.speaks:

@@ -87,8 +87,8 @@ def replay(
     from matinee.replay_and_report import Preview  # noqa: PLC0415 - a command's rooms are loaded when it is called
     from matinee.replay_and_report import replay as play  # noqa: PLC0415 - as above
 
-    progress, show = _listener(output)
     where = place.settled()
+    progress, show = _listener(output, where["data_dir"])
     done = play(
         version,
         split=split,
@@ -137,14 +137,15 @@ def replay(
     )
 
 
-def _listener(output: Output) -> tuple[Any, Any]:
+def _listener(output: Output, data_dir: Path) -> tuple[Any, Any]:
     """Who is told of the phases, and who draws the replay while it runs: on a terminal both are one."""
     if output.speaks and sys.stderr.isatty():
         from matinee.cli.replay_screen import ReplayScreen  # noqa: PLC0415 - only a terminal has a screen
+        from matinee.cli.work_note import Noting  # noqa: PLC0415 - as above
 
         screen = ReplayScreen(sys.stderr)
-        return screen, screen.show
-    return output.progress(), None
+        return Noting(screen, data_dir), screen.show
+    return output.progress(data_dir), None
 
 
 def _print_preview(preview: "Preview", output: Output) -> None:

@@ -52,7 +52,7 @@ class Clock:
 
 
 class Timer:
-    """A file that becomes readable at a moment, to some 30 microseconds.
+    """A file that becomes readable at a moment, to far less than a millisecond.
 
     An event loop's own timers round to whole milliseconds; a client that used them would report its rounding as the
     server's latency. Python has this call from 3.13 on.

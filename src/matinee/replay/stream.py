@@ -52,7 +52,7 @@ class Stream:
 
 
 def read_stream(version: Version, plan: Plan) -> Stream:
-    """The events that `plan` takes from its split, some 200 bytes of memory each.
+    """The events that `plan` takes from its split, in memory.
 
     Raises:
         UsageError: there is none to ask about.

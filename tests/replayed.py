@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
+from matinee.replay import plots
 from matinee.replay.folder import Record, Session
 from matinee.replay.journal import Asked, Told
 from matinee.replay.plan import Arm, Arrivals, Plan
+from matinee.replay.report import make_report
 from matinee.replay.stream import Stream
 from replay_oracle import BEGAN_US, write_journals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CLIENT", "PLAN", "lively_stream", "replayed"]
+    from matinee.replay.report import Report
+
+__all__ = ["CLIENT", "PLAN", "lively_stream", "quick_report", "replayed"]
 
 PLAN = Plan("toy", "0123456789abcdef", "ab" * 32, arrivals=Arrivals(rate=100.0))
 CLIENT = {
@@ -88,3 +93,11 @@ def replayed(
     record = Record(fresh.id, fresh.plan, fresh.arms, (session,), fresh.machine)
     record.write(folder)
     return record
+
+
+def quick_report(folder: Path, stream: Stream) -> Report:
+    """The report without its plots, which take most of the time and have tests of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("drawn", "variants"):
+            patch.setattr(plots, name, lambda *_: "<svg></svg>")
+        return make_report(folder, stream)

@@ -17,12 +17,12 @@ from matinee.lineage import Recorder
 from matinee.place import open_place, place
 from matinee.publish_report import PUBLISHED, publish_report
 from matinee.replay.plan import Arrivals, Plan
-from matinee.replay.report import FILES, Report, make_report, read_report
+from matinee.replay.report import FILES, Report, read_report
 from matinee.replay_and_report import Replayed
 from matinee.schema.progress import Silent
 from matinee.stack.folders import Folders
 from matinee.stack.supervisor import Supervisor
-from replayed import lively_stream, replayed
+from replayed import lively_stream, quick_report, replayed
 from served_models import changing_version
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def a_report(played: Played, folder: Path, **how: Any) -> Report:
     version = played.version
     plan = Plan(version.name, version.id, version.sha256, arrivals=Arrivals(rate=100.0))
     replayed(folder, stream, plan=plan, checkpoint_sha256=played.trained.files["checkpoint.json"], **how)
-    return make_report(folder, stream)
+    return quick_report(folder, stream)
 
 
 def publish(stack: Stack, played: Played, report: Report, **how: Any) -> Publication:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matinee.etl.versions import mount, unmount
     from matinee.network import monitor
     from matinee.one_person.stage import person
+    from matinee.replay.compare import compare_replays
     from matinee.serve.promotion import promote
     from matinee.stack.backup import backup
     from matinee.stack.credentials import credentials
@@ -52,6 +53,7 @@ __all__ = [
     "__version__",
     "backup",
     "cloud",
+    "compare_replays",
     "credentials",
     "dashboard",
     "data",
@@ -86,6 +88,7 @@ __all__ = [
 _PLACES = {
     "backup": ("matinee.stack.backup", "backup"),
     "cloud": ("matinee.cloud", ""),
+    "compare_replays": ("matinee.replay.compare", "compare_replays"),
     "credentials": ("matinee.stack.credentials", "credentials"),
     "data": ("matinee.etl.data", ""),
     "doctor": ("matinee.checkup.doctor", "doctor"),

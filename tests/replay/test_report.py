@@ -17,10 +17,10 @@ from matinee.metrics.segments import segments
 from matinee.metrics.significance import compare
 from matinee.replay.folder import RECORD, Record
 from matinee.replay.journal import asked_records
-from matinee.replay.report import FILES, PAGE, RANKS, REPORT, make_report, read_report
+from matinee.replay.report import FILES, PAGE, RANKS, REPORT, read_report
 from matinee.replay.tally import Tally
 from replay_oracle import exact_percentile
-from replayed import CLIENT, PLAN, lively_stream, replayed
+from replayed import CLIENT, PLAN, lively_stream, quick_report, replayed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ ARMS = {"one": 0.3, "two": 0.1}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("replays") / "20261125-120000-0123456789ab"
     replayed(folder, STREAM, arms=ARMS, unanswered=50)
-    make_report(folder, STREAM)
+    quick_report(folder, STREAM)
     return folder
 
 
@@ -84,7 +84,7 @@ def test_arms_are_compared_on_what_both_have_answered(tmp_path: Path) -> None:
     lost = one.copy()
     lost["outcome"][:40], lost["rank"][:40] = 1, 0
     (tmp_path / "one.asked").write_bytes(lost.tobytes())
-    found = make_report(tmp_path, stream).facts["differences"]
+    found = quick_report(tmp_path, stream).facts["differences"]
     assert list(found) == ["two"]
     ours, theirs = metrics_at(two["rank"][40:], 10), metrics_at(one["rank"][40:], 10)
     for metric, difference in found["two"].items():
@@ -132,7 +132,7 @@ def test_what_should_be_known_first_is_a_warning(folder: Path, tmp_path: Path) -
     asked = asked_records(tmp_path, "one", record.plan.k).copy()
     asked["model"][250:] = 1
     (tmp_path / "one.asked").write_bytes(asked.tobytes())
-    report = make_report(tmp_path, STREAM).facts
+    report = quick_report(tmp_path, STREAM).facts
     first, stopped, models, client = report["warnings"]
     assert "not finished (interrupted)" in first
     assert "stopped once" in stopped
@@ -148,7 +148,7 @@ def test_a_target_that_the_server_does_not_know_is_a_miss(tmp_path: Path) -> Non
     asked = asked_records(tmp_path, "one", 10).copy()
     asked["rank"] = -1
     (tmp_path / "one.asked").write_bytes(asked.tobytes())
-    arm = make_report(tmp_path, stream).facts["arms"]["one"]
+    arm = quick_report(tmp_path, stream).facts["arms"]["one"]
     assert arm["answered"] == 50
     assert set(arm["metrics"].values()) == set(arm["segments"]["all"]["metrics"].values()) == {0.0}
 
@@ -157,7 +157,7 @@ def test_a_replay_that_was_killed_before_its_first_answer_has_a_report(tmp_path:
     replayed(tmp_path, STREAM, why=None)
     (tmp_path / "one.asked").unlink()
     (tmp_path / "one.told").unlink()
-    facts = make_report(tmp_path, STREAM).facts
+    facts = quick_report(tmp_path, STREAM).facts
     assert facts["state"] == "killed"
     assert facts["arms"]["one"]["metrics"]["ndcg@10"] is None
     assert "NaN" not in (tmp_path / REPORT).read_text()
@@ -165,7 +165,7 @@ def test_a_replay_that_was_killed_before_its_first_answer_has_a_report(tmp_path:
 
 def test_the_same_replay_gives_the_same_report(folder: Path) -> None:
     before = read_report(folder)
-    assert make_report(folder, STREAM).sha256 == before.sha256
+    assert quick_report(folder, STREAM).sha256 == before.sha256
     assert before.sha256 == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
 
 
@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_the_report_of_before(folder: Path, monkeypatch: pyte
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DiskFullError, match="no space left"):
-        make_report(folder, STREAM)
+        quick_report(folder, STREAM)
     assert {name: (folder / name).read_bytes() for name in FILES} == before
     assert not [path for path in folder.iterdir() if path.name.startswith((".report", ".ranks"))]
 
@@ -193,5 +193,5 @@ def test_what_is_no_report_is_said_so(tmp_path: Path, content: str) -> None:
 
 def test_where_no_replay_is_there_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="no replay is there"):
-        make_report(tmp_path, STREAM)
+        quick_report(tmp_path, STREAM)
     assert not (tmp_path / PAGE).exists()

@@ -246,6 +246,16 @@ COMMANDS = (
         "replay",
     ),
     Command(
+        "replay compare",
+        "matinee.cli.replay_compare:compare",
+        "Compare replays of the same split: quality with significance, latency, throughput, and what differs.",
+        (
+            "matinee replay compare 20261125-120000 20261125-130000",
+            "matinee replay compare replays/monday replays/tuesday --out compared.html",
+        ),
+        "compare_replays",
+    ),
+    Command(
         "versions list",
         "matinee.cli.versions:list_",
         "List the versions in a store, the newest first.",

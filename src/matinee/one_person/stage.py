@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from matinee.errors import ReplayError, UsageError
+from matinee.errors import UsageError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -79,31 +79,14 @@ def person(
 
 def _replayed(replay: str | Path | None, version: str | Path | None, data_dir: Path) -> FromReplay:
     from matinee.one_person.sources import FromReplay  # noqa: PLC0415 - see person
+    from matinee.replay.find import find_replay  # noqa: PLC0415 - see person
     from matinee.replay.folder import Record  # noqa: PLC0415 - see person
 
-    folder = _replay_folder(replay, data_dir)
+    folder = find_replay(replay, data_dir, otherwise="or ask a server with --against URL")
     record = Record.read(folder)
     if record is not None and version is None:
         version = f"{record.plan.dataset}@{record.plan.version}"
     return FromReplay(folder, _version(version, data_dir))
-
-
-def _replay_folder(replay: str | Path | None, data_dir: Path) -> Path:
-    from matinee.replay.folder import RECORD  # noqa: PLC0415 - see person
-    from matinee.replay.stage import REPLAYS  # noqa: PLC0415 - see person
-
-    root = data_dir / REPLAYS
-    if replay is not None and (Path(replay) / RECORD).is_file():
-        return Path(replay)
-    found = sorted((path.parent for path in root.glob(f"*/*/{RECORD}")), key=lambda folder: folder.name)
-    if replay is not None:
-        found = [folder for folder in found if folder.name.startswith(str(replay))]
-        if len(found) > 1:
-            raise UsageError(f"{str(replay)!r} is the beginning of {', '.join(folder.name for folder in found)}")
-    if not found:
-        named = f"no replay {str(replay)!r}" if replay is not None else "no replay yet"
-        raise ReplayError(f"{root}: {named}; run 'matinee replay', or ask a server with --against URL")
-    return found[-1]
 
 
 def _served(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
 from matinee.errors import UsageError
+from matinee.replay.find import REPLAYS
 from matinee.replay.folder import FINISHED, LOCK, RECORD, Record, alone, find, new_id
 from matinee.replay.plan import Arm
 from matinee.schema.layout import SPLITS
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from matinee.replay.stream import Stream
     from matinee.version import Version
 
-__all__ = ["REPLAYS", "Begun", "Played", "Watch", "check", "play"]
-
-REPLAYS: Final = "replays"  # in the data folder
+__all__ = ["Begun", "Played", "Watch", "check", "play"]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """MLflow's client, as all that is told to MLflow uses it: one server, errors in one line, no endless waiting.
 
-`track`, `track_training` and `registry` take it from here, and nobody else.
+`track`, `track_training`, `track_replay` and `registry` take it from here, and nobody else.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -8,13 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
 
 from matinee.cli import main
+from matinee.cli.monitor import Picture
 from matinee.cli.screen import graph
-
-if TYPE_CHECKING:
-    import pytest
+from matinee.network import Flow, Interface, Reading
 
 
 def test_away_from_a_terminal_it_is_a_line_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +52,7 @@ def test_on_a_terminal_it_moves_until_it_is_interrupted() -> None:
         os.close(follower)
         shown = b""
         deadline_s = time.monotonic() + 30
-        while shown.count("█".encode()) < 4 and time.monotonic() < deadline_s:
+        while shown.count(b"processors") < 4 and time.monotonic() < deadline_s:
             shown += os.read(leader, 1 << 16)
         process.send_signal(signal.SIGINT)
         shown += _rest(leader)
@@ -72,6 +75,23 @@ def _rest(leader: int) -> bytes:
         pass
     os.close(leader)
     return rest
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("name", ["lo", "wlp0s20f3"])
+def test_the_widest_figures_fit_the_terminal(width: int, name: str) -> None:
+    widest = Flow(99.9e6, 99.9e6, 99.9e6, 99.9e6, 10**12, 999 * 10**9)
+    reading = Reading(datetime.now(UTC), 1.0, (Interface(name, widest, widest),), 100.0, 10**9, 10**10)
+    picture = Picture()
+    console = Console(file=io.StringIO(), record=True, width=width)
+    for _ in range(100):
+        drawn = picture.of(reading, width)
+    console.print(drawn)
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("99.9 MB/s") == 8
+    assert max(map(len, text.splitlines())) <= width
+    assert text.splitlines()[1].count("█") == min(60, width - 63 - 9)
 
 
 def test_a_graph_is_scaled_by_its_highest_value_and_shows_the_last_ones() -> None:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from matinee.network import Flow, Reading
 
-__all__ = ["monitor"]
+__all__ = ["Picture", "monitor"]
 
-_FIGURES_WIDTH = 70  # columns that the graph leaves to the rest of the table
-_GRAPH_WIDTHS = (8, 60)
+_FIGURES_WIDTH = 63  # columns that the graph leaves to the figures, beside the names
+_GRAPH_WIDTHS = (4, 60)
 
 
 def monitor(
@@ -40,7 +40,7 @@ def monitor(
     readings = watch(*interfaces, every_s=every_s, seconds=seconds, once=once)
     try:
         if output.speaks and sys.stdout.isatty():
-            picture = _Picture()
+            picture = Picture()
             with Screen(sys.stdout) as screen:
                 for reading in readings:
                     screen.show(picture.of(reading, screen.size[0]))
@@ -53,19 +53,20 @@ def monitor(
         return  # that is how watching ends
 
 
-class _Picture:
+class Picture:
     """A table of flows, each with a graph of its last intervals."""
 
     def __init__(self) -> None:
         self._past: dict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=_GRAPH_WIDTHS[1]))
 
     def of(self, reading: "Reading", width: int) -> "Table":
-        from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only a terminal needs rich
-        from rich.table import Table  # noqa: PLC0415 - as above
+        """The next picture, for a terminal of so many columns."""
+        from rich.table import Table  # noqa: PLC0415 - only a terminal needs rich
 
         least, most = _GRAPH_WIDTHS
-        graph_width = max(least, min(most, width - _FIGURES_WIDTH))
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=_machine(reading), caption_justify="left")
+        names = max((len(interface.name) for interface in reading.interfaces), default=0)
+        graph_width = max(least, min(most, width - _FIGURES_WIDTH - max(names, len("interface"))))
+        table = Table(box=None, padding=(0, 2, 0, 0), caption=_machine(reading), caption_justify="left")
         for column in ("interface", ""):
             table.add_column(column, no_wrap=True)
         for column in ("now", "average", "least", "most", "total"):

@@ -75,7 +75,6 @@ class Starting:
             has_ended = self._process.poll() is not None
             said += (output.read() or b"").decode()
             if found := _URL.search(said):
-                output.close()
                 return found[1]
             if has_ended:
                 break
@@ -93,6 +92,8 @@ class Starting:
     def stop(self) -> None:
         """Let it answer what it has begun, and end."""
         end(self._process, patience_s=_STOP_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _last_words(self) -> str:
         with suppress(OSError):

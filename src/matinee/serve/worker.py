@@ -88,7 +88,8 @@ class Worker:
         await self._ledger.start()
         await self._take_on(await loading, wanted)
         self._batches.start()
-        # What a server is made of lives as long as it does; to look through it for garbage stops all answers for 80 ms.
+        # What a server is made of lives as long as it does; looking through it for garbage again and again stops all
+        # answers for so long that it was their 99th percentile.
         gc.collect()
         gc.freeze()
         self._watching = asyncio.create_task(self._watch())

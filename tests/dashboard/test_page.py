@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -289,7 +291,11 @@ def test_what_lies_in_the_folder_is_text_and_never_runs(
 def test_it_needs_no_network_and_tells_no_secret(
     data_dir: Path, start: Callable[..., Any], visit: Callable[..., Any]
 ) -> None:
-    secrets = write_secrets(data_dir)
+    mlflow = socket.create_server(("127.0.0.1", 0))
+    secrets = write_secrets(data_dir, mlflow.getsockname()[1])
+    (trained,) = data_dir.glob("models/*/*/markov-*/trained.json")
+    page_there = "http://elsewhere:1/#/experiments/1/runs/0a1b"
+    trained.write_text(json.dumps(json.loads(trained.read_text()) | {"page": page_there}))
     seen = visit(start(data_dir).url)  # `visit` looks at whom it asked, in a browser that can reach nobody else
     page = seen.page
     received: list[str] = []
@@ -308,12 +314,15 @@ def test_it_needs_no_network_and_tells_no_secret(
     told = page.content() + "".join(received)
     assert [secret for secret in secrets if secret in told] == []
     assert seen.troubles == []
+    (address,) = page.locator("a", has_text="run").evaluate_all("all => all.map(one => one.href)")
+    assert address == f"http://127.0.0.1:{mlflow.getsockname()[1]}/#/experiments/1/runs/0a1b"
+    mlflow.close()
 
 
-def write_secrets(data_dir: Path) -> list[str]:
+def write_secrets(data_dir: Path, mlflow_port: int) -> list[str]:
     from matinee.stack.state import StackState
 
-    state = StackState.make()
+    state = replace(StackState.make(), mlflow_port=mlflow_port)
     state.write(data_dir / "stack.json")
     return [state.postgres_password, state.s3_access_key, state.s3_secret_key, state.jupyter_token]
 

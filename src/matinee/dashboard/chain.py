@@ -87,12 +87,10 @@ class Traced:
 def trace_figure(data_dir: Path, origin: Origin) -> Traced:
     """Follow a figure back to its source; reads every byte of the version and the models that are at hand."""
     try:
-        chain = _chain(data_dir, origin.version)
-    except (LineageError, VersionError) as error:
-        file = _file_step(data_dir, origin, ())
-        return Traced((file,), "unrecorded", f"Its chain is not recorded: {error}")
-    links = [link for link in chain.links if _is_behind(link, origin)]
-    steps = (*(_step(link) for link in links), _file_step(data_dir, origin, links))
+        links = [link for link in _chain(data_dir, origin.version).links if _is_behind(link, origin)]
+        steps = (*(_step(link) for link in links), _file_step(data_dir, origin, links))
+    except (LineageError, VersionError, OSError) as error:
+        return Traced((_file_step(data_dir, origin, ()),), "unrecorded", f"Its chain cannot be followed: {error}")
     broken = [step for step in steps if step.state in {"missing", "changed"}]
     told = {step.sha256 for step in steps if step.state == "ok"}  # the same bytes in another place are as good
     open_ends = [step for step in steps if step.state == "unrecorded" and step.sha256 not in told]

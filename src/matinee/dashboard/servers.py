@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,9 @@ class ServerSeen:
 def read_servers(data_dir: Path) -> tuple[ServerSeen, ...]:
     """By port."""
     found = []
-    for board, facts in Board.all(data_dir / BOARDS):
-        wanted = board.wanted()
-        model = "" if wanted is None else wanted.title
-        found.append(ServerSeen(facts.url, model, facts.version, facts.log, facts.workers))
+    with suppress(PermissionError):  # boards are their owner's, and a page may be somebody else's
+        for board, facts in Board.all(data_dir / BOARDS):
+            wanted = board.wanted()
+            model = "" if wanted is None else wanted.title
+            found.append(ServerSeen(facts.url, model, facts.version, facts.log, facts.workers))
     return tuple(found)

@@ -67,7 +67,11 @@ class Lookout:
         """The newest snapshot; files are read beside the event loop."""
         async with self._lock:
             if self._last is None or time.monotonic() - self._looked_s >= _FRESH_S:
-                self._last = await asyncio.to_thread(self.look_now)
+                try:
+                    self._last = await asyncio.to_thread(self.look_now)
+                except OSError:  # a file went while it was looked at; the next second has another look
+                    if self._last is None:
+                        raise
                 self._looked_s = time.monotonic()
             return self._last
 

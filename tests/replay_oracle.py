@@ -49,10 +49,10 @@ def journals(draw: Callable[..., Any], k: int = 10) -> tuple[Stream, list[Asked]
     sessions = draw(st.integers(1, 3))
     for session in range(sessions):
         begun_us = BEGAN_US + session * draw(st.integers(1, 10**12))
-        for event in range(len(warm)):
+        for event in range(stream.asked_from, len(warm)):
             due_us = begun_us + event * draw(st.integers(0, 3_000_000))
             took_us = draw(st.integers(0, 4_000_000_000))
-            if event >= stream.asked_from and draw(st.integers(0, 5)):
+            if draw(st.integers(0, 5)):
                 outcome = draw(st.sampled_from([0, 0, 0, *range(1, len(OUTCOMES))]))
                 rank = draw(st.sampled_from([-1, *range(1, 3 * k)])) if outcome == 0 else 0
                 asked.append(
@@ -80,7 +80,7 @@ def write_journals(folder: Path, arm: str, asked: Sequence[Asked], told: Sequenc
 def expected_figures(stream: Stream, plan: Plan, asked: Sequence[Asked], told: Sequence[Told]) -> dict[str, Any]:
     """`Tally.figures` of one arm, one event after the other."""
     questions = _firsts(asked)
-    acknowledged = [event for event in _firsts(told) if event.event >= stream.asked_from]
+    acknowledged = _firsts(told)
     answered = [one for one in questions if one.outcome == 0]
     parts = {
         "warm_users": [one for one in answered if stream.warm_users[one.event]],
@@ -99,7 +99,6 @@ def expected_figures(stream: Stream, plan: Plan, asked: Sequence[Asked], told: S
         "unanswered": dict(outcomes),
         "told": len(acknowledged),
         "told_again": sum(one.known for one in acknowledged),
-        "told_before": sum(one.event < stream.asked_from for one in _firsts(told)),
         "retries": sum(one.attempts - 1 for one in acknowledged),
         "metrics": _metrics(answered, plan.k),
         **{name: {"events": len(part), "metrics": _metrics(part, plan.k)} for name, part in parts.items()},
@@ -110,6 +109,7 @@ def expected_figures(stream: Stream, plan: Plan, asked: Sequence[Asked], told: S
         "bytes_in": sum(one.bytes_in for one in (*questions, *acknowledged)),
         "took_us": {
             "ask": [one.done_us - one.due_us for one in answered],
+            "after_sending": [max(one.done_us - one.sent_us, 0) for one in answered],
             "unanswered": [one.done_us - one.due_us for one in questions if one.outcome],
             "tell": [one.done_us - one.due_us for one in acknowledged],
         },

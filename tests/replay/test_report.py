@@ -52,6 +52,7 @@ def test_it_says_what_was_replayed_by_whom_and_when(folder: Path) -> None:
     assert facts["id"] == "20261125-120000-0123456789ab"
     assert facts["plan"] == record.plan.as_json()
     assert (facts["dataset"], facts["version"], facts["version_sha256"]) == ("toy", "0123456789abcdef", "ab" * 32)
+    assert facts["told_before"] == 100
     assert (facts["state"], facts["events"], facts["users"]) == ("finished", 500, np.unique(STREAM.users[100:]).size)
     assert (facts["first_s"], facts["last_s"]) == (STREAM.times_s[100], STREAM.times_s[-1])
     assert facts["machine"] == record.machine

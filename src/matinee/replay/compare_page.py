@@ -42,6 +42,7 @@ def compared_rows(facts: Facts) -> list[tuple[str, list[str]]]:
     rows: list[tuple[str, Callable[[Facts], Any], Callable[[Any], str]]] = [
         *((f"{name}@{k}", _metric(f"{name}@{k}"), show.quality) for name in ("ndcg", "hr", "mrr")),
         *((f"answer {name}, ms", _latency("ask", name), show.ms) for name in ("p50", "p95", "p99", "max")),
+        ("after sending p99, ms", _latency("after_sending", "p99"), show.ms),
         ("told p99, ms", _latency("tell", "p99"), show.ms),
         ("events a second", lambda arm: arm["per_s"], show.rate),
         ("answered", lambda arm: arm["answered"], show.count),

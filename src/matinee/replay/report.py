@@ -139,6 +139,7 @@ def _facts(folder: Path, record: Record, stream: Stream, time_unit: str) -> dict
         "plan": plan.as_json(),
         "time_unit": time_unit,
         "events": stream.asked,
+        "told_before": stream.asked_from,
         "users": int(np.unique(stream.users[stream.asked_from :]).size),
         "first_s": int(asked_s[0]),
         "last_s": int(asked_s[-1]),

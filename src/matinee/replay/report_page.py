@@ -122,6 +122,7 @@ def _side_by_side(facts: Facts) -> str:
         for part in ("warm_users", "cold_users", "warm_items", "cold_items")
     ]
     asking: list[Row] = [(f"answer {name}, ms", ("latency_ms", "ask", name), show.ms) for name in _LATENCIES]
+    asking += [(f"after sending {name}, ms", ("latency_ms", "after_sending", name), show.ms) for name in ("p50", "p99")]
     telling: list[Row] = [(f"told {name}, ms", ("latency_ms", "tell", name), show.ms) for name in ("p50", "p99")]
     counts: list[Row] = [
         ("events a second", ("per_s",), show.rate),
@@ -197,7 +198,8 @@ def _quality_caption(facts: Facts) -> str:
 def _latency(facts: Facts) -> str:
     open_loop = facts["plan"]["arrivals"]["rate"] is not None or facts["plan"]["arrivals"]["speed"] is not None
     since = (
-        "From the moment a question was due, so that a server that stalls cannot hide its own delay."
+        "From the moment a question was due, so that a server that stalls cannot hide its own delay. A question waits "
+        "for the event before it in its line, and for a free connection; after sending is without that."
         if open_loop
         else "From the moment a connection was free for the question: a server that stalls is asked less, and looks "
         "better than it would to people who do not wait for it."
@@ -245,6 +247,8 @@ def _plan(facts: Facts) -> str:
     plan, unit = facts["plan"], facts["time_unit"]
     span = f"{instant(facts['first_s'], unit)} to {instant(facts['last_s'], unit)}"
     told = [("events", f"{facts['events']:,}, {span}"), ("due", show.arrivals(plan))]
+    if facts["told_before"]:
+        told += [("told before", f"{facts['told_before']:,} events, in advance and not asked about")]
     told += [(label, str(plan[name])) for name, label in _SETTINGS.items() if plan[name] is not None]
     told += [("manifest SHA-256", facts["version_sha256"])]
     for name, arm in facts["arms"].items():

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Tally"]
 
 _ASKED: Final = tuple(field for field in Asked._fields if field != "items")
-_COUNTS: Final = ("told", "told_again", "told_before", "retries", "late", "bytes_out", "bytes_in")
+_LATENCIES: Final = ("ask", "after_sending", "tell", "unanswered")
+_COUNTS: Final = ("told", "told_again", "retries", "late", "bytes_out", "bytes_in")
 _AT_ONCE: Final = 4096  # records wait for each other, since arrays cost a call, not an event
 _FROM_FILE: Final = 1 << 16
 _BUCKETS: Final = 20  # of event time, equally many events each
@@ -105,7 +106,7 @@ class _Arm:
         self._edges = _edges(stream.asked_from, size)
         # By part of event time, by whether user and item are warm (2 * user + item), by rank as in `_bins`.
         self._ranks = np.zeros((self._edges.size - 1, 4, k + 1), np.int64)
-        self._latencies = {"ask": Latencies(), "tell": Latencies(), "unanswered": Latencies()}
+        self._latencies = {kind: Latencies() for kind in _LATENCIES}
         self._windows = Windows(k)
         self._counts = dict.fromkeys(_COUNTS, 0)
 
@@ -149,6 +150,7 @@ class _Arm:
         self._count_ranks(events[answered], bins[answered])
         taken_us = batch["done_us"] - batch["due_us"]
         self._latencies["ask"].add(taken_us[answered])
+        self._latencies["after_sending"].add((batch["done_us"] - batch["sent_us"])[answered])
         self._latencies["unanswered"].add(taken_us[~answered])
         self._counts["late"] += int(batch["late"].sum())
         self._count_bytes(batch)
@@ -157,9 +159,6 @@ class _Arm:
     def add_told(self, batch: dict[str, NDArray[np.int64]]) -> None:
         """Acknowledged events, in order; fields of `Told`, (n,) each."""
         batch = _firsts(batch, self._is_told)
-        is_before = batch["event"] < self._stream.asked_from
-        self._counts["told_before"] += int(is_before.sum())
-        batch = {name: values[~is_before] for name, values in batch.items()}
         self._counts["told"] += batch["event"].size
         self._counts["told_again"] += int((batch["known"] > 0).sum())
         self._counts["retries"] += int((batch["attempts"] - 1).sum())
@@ -187,7 +186,6 @@ class _Arm:
             },
             "told": counts["told"],
             "told_again": counts["told_again"],
-            "told_before": counts["told_before"],
             "retries": counts["retries"],
             "metrics": self._means(by_segment.sum(axis=0)),
             **segments,

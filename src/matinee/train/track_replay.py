@@ -129,7 +129,7 @@ def _totals(facts: Mapping[str, Any]) -> Iterator[Metric]:
         found: dict[str, float | None] = {**arm["metrics"]}
         for part in ("warm_users", "cold_users", "warm_items", "cold_items"):
             found |= {f"{part}/{metric}": value for metric, value in arm[part]["metrics"].items()}
-        for kind in ("ask", "tell"):
+        for kind in ("ask", "after_sending", "tell"):
             found |= {f"{kind}_ms/{which}": value for which, value in arm["latency_ms"][kind].items()}
         found |= {key: arm[key] for key in ("asked", "answered", "told", "per_s", "late", "bytes_in", "bytes_out")}
         for key, value in found.items():

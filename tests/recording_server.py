@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RecordingServer", "Request", "problem"]
+__all__ = ["RecordingServer", "Request", "answer", "problem"]
 
 
 @dataclass

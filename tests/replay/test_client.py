@@ -143,6 +143,15 @@ def test_answers_in_pieces_statuses_and_when_to_come_back() -> None:
         assert {request.connection for request in server.requests} == {0, 1}
 
 
+def test_what_comes_before_an_answer_is_not_taken_for_it() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    whole = early + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+    with RecordingServer(lambda request: whole if request.number == 0 else True) as server:
+        first, second = exchange(server.url, range(2), size=1)
+        assert (first.status, first.body) == (200, b"hi")
+        assert b"new" in second.body
+
+
 def test_where_nobody_listens_everything_is_lost_at_once() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -145,6 +145,11 @@ def test_somebody_else_at_the_address_is_told_from_a_server_of_ours(tmp_path: Pa
         assert not [*tmp_path.glob("replays/*/*")]
 
 
+def test_a_server_that_wants_a_token_is_said() -> None:
+    with RecordingServer(lambda _: 401) as server, pytest.raises(ReplayError, match=r"wants a token; .* --token-file"):
+        look_at("it", Address.of(server.url), None)
+
+
 def test_the_title_is_the_servers_own_and_the_token_is_shown() -> None:
     with RecordingServer() as server:
         assert look_at("it", Address.of(f"{server.url}/below"), "secret") == "toy@0"

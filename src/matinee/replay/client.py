@@ -273,8 +273,9 @@ class _Connection(asyncio.Protocol):
             raise ValueError("too large")  # the parser turns it into one of its own
 
     def on_message_complete(self) -> None:
-        self._is_whole = True
-        self._is_kept = self._parser.should_keep_alive()  # the parser has forgotten it afterwards
+        if self._parser.get_status_code() >= 200:  # what has less comes before the answer
+            self._is_whole = True
+            self._is_kept = self._parser.should_keep_alive()  # the parser has forgotten it afterwards
 
     def _finish(self) -> None:
         exchange, self._exchange = self._exchange, None

@@ -84,7 +84,7 @@ class Timer:
         os.close(self.handle)
 
 
-def _whole(us: NDArray[np.float64]) -> NDArray[np.int64]:
+def _whole(us: NDArray[np.floating]) -> NDArray[np.int64]:
     whole: NDArray[np.int64] = np.rint(us).astype(np.int64)
     return whole
 

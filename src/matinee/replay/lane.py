@@ -131,7 +131,9 @@ class Lane:
     def stop(self) -> None:
         """Start nothing new; what was sent is waited for, and what was asked about is told."""
         self._is_stopped = True
-        self._under_way -= self._dialogue.take_back()
+        unsent = self._dialogue.take_back()
+        self._under_way -= unsent
+        self.asked_now -= unsent
         if not self._under_way:
             self._over.set()
 

@@ -101,7 +101,6 @@ class Run:
         self._lanes, self._stream, self._plan, self._clock = lanes, stream, plan, clock
         self._check, self._progress = check, progress
         self._shown = 0
-        self._began_s = self._cpu_before_s = 0.0
         self._wall_s = self._cpu_s = 0.0
         self.is_interrupted = False
 
@@ -213,7 +212,8 @@ class Run:
 
     def _defect(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback has raised: a full disk, or a mistake of ours."""
-        self._fail(context.get("exception") or ReplayError(context["message"]))
+        error = context.get("exception")
+        self._fail(error if isinstance(error, Exception) else ReplayError(context["message"]))
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:

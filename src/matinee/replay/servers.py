@@ -122,6 +122,8 @@ def look_at(arm: str, address: Address, token: str | None) -> str:
                 if answered.status_code == 200:
                     with suppress(ValueError, TypeError, KeyError):
                         return str(answered.json()["model"])
+                if answered.status_code == 401:
+                    raise ReplayError(f"arm {arm}: {address.url} wants a token; give the right one with --token-file")
                 why = f"{address.url}/readyz says {answered.status_code}, expected a server of 'matinee serve'"
                 if answered.status_code != 503:
                     break
@@ -145,16 +147,24 @@ def check_histories(
         for place in range(0, dense.size, -(-dense.size // _PROBES)):
             user = stream.raw_users[first[place]]
             expected = sum(version.sequences(split).of(int(dense[place])).size for split in past)
-            answered = client.get(f"/v1/users/{quote(str(user), safe='')}/history", params={"last": 0})
-            if answered.status_code != 200:
-                raise ReplayError(f"arm {arm}: {address.url} does not tell of user {user}: {answered.status_code}")
-            found = answered.json()["events"]
+            found = _events_of(client, arm, user)
             if found != expected:
                 raise ReplayError(
                     f"arm {arm}: {address.url} knows {found:,} events of user {user}, expected {expected:,} (what "
                     f"{version.name} {version.id} says up to {past[-1]}); it was told more already or serves another "
                     f"version: start it with --past {past[-1]} and a --rehearsal that is new"
                 )
+
+
+def _events_of(client: httpx.Client, arm: str, user: int | str) -> int:
+    """How many events of `user` the server knows."""
+    import httpx  # noqa: PLC0415 - see look_at
+
+    try:
+        answered = client.get(f"/v1/users/{quote(str(user), safe='')}/history", params={"last": 0})
+        return int(answered.raise_for_status().json()["events"])
+    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
+        raise ReplayError(f"arm {arm}: {client.base_url} does not tell of user {user} ({error})") from None
 
 
 def _client(address: Address, token: str | None) -> httpx.Client:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
-from matinee.errors import UsageError
+from matinee.errors import DiskFullError, UsageError
+from matinee.model.atomic import make_folder
 from matinee.replay.find import REPLAYS
 from matinee.replay.folder import FINISHED, LOCK, RECORD, Record, alone, find, new_id
 from matinee.replay.plan import Arm
@@ -104,7 +105,7 @@ def play(
     check(version, arms)
     fingerprint = plan.fingerprint([arm.word for arm in arms])
     folder = _folder(data_dir.expanduser().absolute() / REPLAYS / version.name, fingerprint, out, again=again)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _tidied(folder), alone(folder):
         record = Record.read(folder)
         if record is not None and record.is_finished:
@@ -193,6 +194,8 @@ class _Session:
             if not asked_records(self._folder, arm.name, self._plan.k).size and self._is_untold(record):
                 address, token = self._addresses[arm.name], self._token_of(arm)
                 check_histories(arm.name, address, token, self._version, self._plan, self._stream)
+        if self._version.certificate.split != "time":
+            self._progress.say(f"{self._version.name} is not split by time: histories may hold what lies ahead")
         if record is None:
             record = Record.new(id_, self._plan, [self._arm(arm, id_) for arm in self._arms])
         else:
@@ -219,7 +222,8 @@ class _Session:
         except BaseException as error:
             is_asked_for = isinstance(error, KeyboardInterrupt)
             why, detail = ("interrupted", "") if is_asked_for else ("failed", f"{type(error).__name__}: {error}")
-            record.ended(why, detail, run.facts.as_json() if run else None).write(self._folder)
+            with suppress(DiskFullError):  # what went wrong first is what is told
+                record.ended(why, detail, run.facts.as_json() if run else None).write(self._folder)
             raise
         record = record.ended(FINISHED, client=run.facts.as_json())
         record.write(self._folder)

@@ -271,6 +271,15 @@ def test_other_splits_keep_the_ids_too(url: str, tmp_path: Path, split: Any) -> 
     assert version.certificate.split == split
 
 
+def test_what_a_killed_call_left_goes(url: str, tmp_path: Path) -> None:
+    here = scene(url, tmp_path, BASE)
+    here.tell([Row("1", "20", None, 5000)])
+    (tmp_path / "data" / ".told.partial-old").mkdir(parents=True)
+    (tmp_path / "data" / ".told.partial-old" / "told.csv").write_text("user,item,time\n")
+    assert here.next(past="test").folder is not None
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["versions"]
+
+
 def test_ids_without_an_event_are_told_and_stay(url: str, tmp_path: Path) -> None:
     here = scene(url, tmp_path, BASE)
     here.tell([Row("1", "10", None, 9000), Row("1", "77", None, 9001)])

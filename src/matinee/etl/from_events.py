@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from matinee.errors import SourceNotFoundError, TooManyRejectsError, UsageError
 from matinee.etl.options import settings_from_options
+from matinee.etl.staging import scratch
 from matinee.place import DATA_DIR, find_version_folder
 from matinee.schema.layout import RAW, SPLITS, VERSIONS
 from matinee.schema.manifest import version_id
@@ -211,14 +211,12 @@ def from_events_in(
 
     version, progress = open_version(folder), progress or Silent()
     log = version.name if rehearsal is None else f"{version.name}/{rehearsal}"
-    room = temp_dir or data_dir
-    room.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(None) if lineage is None or dry_run else lineage
-    with recorder.stage("from-events") as run, tempfile.TemporaryDirectory(dir=room, prefix=".told-") as name:
+    with recorder.stage("from-events") as run, scratch(temp_dir or data_dir, "told") as waiting:
         fetched = fetch_told(
             database_url,
             version,
-            Path(name),
+            waiting,
             log=log,
             past=past,
             until=until,
@@ -231,7 +229,7 @@ def from_events_in(
         identity = version_id(fetched.archive.sha256, settings, fetched.base)
         with _told_of(log, version):
             if dry_run:
-                seen = foresee(fetched.archive.path, settings, base, Path(name), memory_limit_bytes, progress)
+                seen = foresee(fetched.archive.path, settings, base, waiting, memory_limit_bytes, progress)
                 return _result(identity, fetched, seen)
             made = transform(
                 fetched.archive,

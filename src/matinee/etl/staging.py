@@ -1,20 +1,21 @@
-"""A folder that appears complete or not at all: the work is done in a hidden one beside it, then renamed."""
+"""Hidden folders for work under way: one that becomes the result when all is done, and one that vanishes."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.errors import VersionConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["staged"]
+__all__ = ["scratch", "staged"]
 
 
 @contextmanager
@@ -46,6 +47,20 @@ def staged(out: Path, *, replace_existing: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
+        os.close(lock)
+
+
+@contextmanager
+def scratch(root: Path, name: str) -> Iterator[Path]:
+    """Give a fresh hidden folder in `root` that vanishes at the block's end; what killed runs left there goes first."""
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root / name)
+    folder = Path(tempfile.mkdtemp(prefix=f".{name}.partial-", dir=root))
+    lock = _lock(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 

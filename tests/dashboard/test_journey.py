@@ -46,6 +46,11 @@ def test_lineage_tells_how_a_stage_ended(state: str, told: str) -> None:
     assert states(seen) == dict.fromkeys(STAGES, "waiting") | {"transform": told}
 
 
+def test_what_was_interrupted_has_not_failed() -> None:
+    interrupted = replace(run("train", "FAIL"), error="KeyboardInterrupt: ")
+    assert states(replace(NOTHING, runs=(interrupted,)))["train"] == "stopped"
+
+
 def test_the_newest_run_counts_and_those_of_other_versions_do_not() -> None:
     first = run("load", "FAIL", at="2026-01-01T09:00:00.000Z")
     assert states(replace(NOTHING, runs=(first, run("load"))))["load"] == "done"

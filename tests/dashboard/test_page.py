@@ -243,17 +243,6 @@ def replay_of(shown: Shown) -> Path:
     return folder
 
 
-def test_a_changed_byte_is_seen_behind_a_figure(
-    data_dir: Path, start: Callable[..., Any], visit: Callable[..., Any]
-) -> None:
-    (path,) = data_dir.glob("versions/*/*/events/eval.parquet")
-    path.write_bytes(path.read_bytes()[:-1] + b"!")
-    seen = visit(start(data_dir).url)
-    seen.page.click(f'[data-figure="{version_of(data_dir)}/users"]')
-    seen.page.wait_for_selector(".verdict[data-state=broken]")
-    assert "events/eval.parquet has" in seen.text(".step[data-kind=version][data-state=changed]")
-
-
 def test_what_lies_in_the_folder_is_text_and_never_runs(
     data_dir: Path, start: Callable[..., Any], visit: Callable[..., Any]
 ) -> None:

@@ -32,6 +32,7 @@ _EXTRAS: Final = {
     "cloud": "machines in the cloud",
     "train": "training",
     "serve": "serving",
+    "dashboard": "the live page",
     "spark": "the Spark engine",
 }
 

@@ -92,8 +92,7 @@ def trace_figure(data_dir: Path, origin: Origin) -> Traced:
     except (LineageError, VersionError, OSError) as error:
         return Traced((_file_step(data_dir, origin, ()),), "unrecorded", f"Its chain cannot be followed: {error}")
     broken = [step for step in steps if step.state in {"missing", "changed"}]
-    told = {step.sha256 for step in steps if step.state == "ok"}  # the same bytes in another place are as good
-    open_ends = [step for step in steps if step.state == "unrecorded" and step.sha256 not in told]
+    open_ends = [step for step in steps if step.state == "unrecorded" and step.sha256 not in _told(steps)]
     if broken:
         return Traced(steps, "broken", f"Broken: {', '.join(step.kind for step in broken)} is not what was recorded.")
     if origin.checkpoints and not any(link.kind == "checkpoint" for link in links):
@@ -141,7 +140,13 @@ def _file_step(data_dir: Path, origin: Origin, links: Sequence[Link]) -> Step:
     if holder is None:
         return Step("file", origin.file.name, where, found, "", "", "unrecorded", "read now; no event tells of it")
     detail = f"is what is recorded of the {holder.kind} {holder.what}"
-    return Step("file", origin.file.name, where, found, holder.when, holder.run, holder.state, detail)
+    state = "ok" if holder.sha256 in _told(links) else holder.state
+    return Step("file", origin.file.name, where, found, holder.when, holder.run, state, detail)
+
+
+def _told(links: Sequence[Link | Step]) -> set[str]:
+    """What the events tell of, by its bytes: in another place, as after a move, the same bytes are as good."""
+    return {link.sha256 for link in links if link.state == "ok"}
 
 
 def _holds(link: Link, file: Path, sha256: str, data_dir: Path) -> bool:

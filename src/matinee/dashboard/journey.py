@@ -84,6 +84,8 @@ def _recorded(name: str, seen: Snapshot, version: VersionFacts | None) -> Stage:
         return Stage(name, "waiting", "not yet")
     if newest.state == "COMPLETE":
         return Stage(name, "done", moment(newest.ended), run=newest.id)
+    if newest.error.startswith(KeyboardInterrupt.__name__):
+        return Stage(name, "stopped", f"interrupted {moment(newest.ended)}", run=newest.id)
     if newest.state == "FAIL":
         return Stage(name, "failed", newest.error or "it failed", run=newest.id)
     return Stage(name, "stopped", f"began {moment(newest.started)}, did not end", run=newest.id)

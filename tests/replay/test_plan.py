@@ -49,6 +49,11 @@ def test_the_same_plan_with_the_same_arms_is_the_same_replay(one: Plan, two: Pla
     assert one.fingerprint(arms) == one.fingerprint(arms[::-1])
 
 
+def test_whole_numbers_and_others_are_one_plan() -> None:
+    plans = [Plan("log", "0123456789abcdef", "ab", arrivals=Arrivals(rate=rate)) for rate in (500, 500.0)]
+    assert plans[0].fingerprint([]) == plans[1].fingerprint([])
+
+
 def test_every_value_of_a_plan_is_in_its_fingerprint() -> None:
     plan = Plan("log", "0123456789abcdef", "ab")
     others = {
@@ -98,3 +103,9 @@ def test_arrivals_that_cannot_be_are_refused(values: dict[str, Any], words: str)
 def test_an_arms_name_is_one_of_a_file(name: str) -> None:
     with pytest.raises(UsageError, match="a name has up to 32"):
         Against(name, url="http://localhost")
+
+
+def test_a_whole_number_and_its_fraction_are_the_same_plan() -> None:
+    whole, fraction = (Plan("log", "0", "0", arrivals=Arrivals(speed=speed, max_gap_s=2)) for speed in (500, 500.0))
+    assert whole.fingerprint([]) == fraction.fingerprint([])
+    assert whole == Plan.from_json(fraction.as_json())

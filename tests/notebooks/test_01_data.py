@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import matinee
 from matinee import database
 from matinee.lineage import Recorder
-from matinee.stack import jupyter
-from matinee.stack.folders import Folders
-from matinee.stack.services import SERVICES
-from matinee.stack.state import StackState
+from stack_notebooks import execute, placed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matinee.register import Registered
     from matinee.stack import Stack
 
-ROOT = Path(__file__).parents[2]
-NAME = "01_data.ipynb"
 EVENTS, USERS, ITEMS = 600, 40, 30
 
 # Appended to the notebook: what its cells found, as JSON.
@@ -48,7 +42,7 @@ pytestmark = pytest.mark.xdist_group("stack")
 
 def test_every_cell_runs_over_what_was_published(stack_service: Stack, tmp_path: Path) -> None:
     registered = publish(stack_service, tmp_path)
-    notebook = nbformat.read(stack_service.data_dir / "jupyter" / NAME, as_version=4)
+    notebook = placed(stack_service, "01_data.ipynb")
     notebook.cells.append(nbformat.v4.new_code_cell(FOUND))
     outputs = execute(notebook, stack_service)
     found: dict[str, Any] = json.loads(outputs[-1]["text"])
@@ -70,31 +64,6 @@ def test_every_cell_runs_over_what_was_published(stack_service: Stack, tmp_path:
     assert password not in json.dumps(outputs)
 
 
-def test_jupyter_offers_it(stack_service: Stack) -> None:
-    address, _, token = stack_service.jupyter_url.partition("/lab?token=")
-    headers = {"Authorization": f"token {token}"}
-    with httpx.Client(trust_env=False, headers=headers) as client:
-        told = client.get(f"{address}/api/contents/{NAME}").raise_for_status().json()
-    assert told["type"] == "notebook"
-    assert [cell["id"] for cell in told["content"]["cells"]] == [cell["id"] for cell in shipped().cells]
-
-
-def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    jupyter.prepare(tmp_path)
-    assert (tmp_path / NAME).read_bytes() == (ROOT / "notebooks" / NAME).read_bytes()
-    (tmp_path / NAME).write_text("mine")
-    jupyter.prepare(tmp_path)
-    assert (tmp_path / NAME).read_text() == "mine"
-
-
-def test_it_is_kept_without_outputs() -> None:
-    notebook = shipped()
-    nbformat.validate(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert (cell.outputs, cell.execution_count) == ([], None)
-
-
 def publish(stack: Stack, folder: Path) -> Registered:
     """A version of a log of its own, published to the stack and registered in it; users come one after the other."""
     log = folder / "notebook.csv"
@@ -105,20 +74,3 @@ def publish(stack: Stack, folder: Path) -> Registered:
     made = matinee.transform(log, out=folder / "version", name="notebook", lineage=lineage)
     loaded = matinee.versions.publish(made.folder, data_dir=stack.data_dir, lineage=lineage)
     return matinee.register(made.folder, location=loaded.location, data_dir=stack.data_dir, lineage=lineage)
-
-
-def execute(notebook: nbformat.NotebookNode, stack: Stack) -> list[dict[str, Any]]:
-    """Run every cell in a kernel with the environment that the stack's Jupyter gives its own; all their outputs."""
-    folders = Folders.of(stack.data_dir)
-    state = StackState.read(folders.state)
-    assert state is not None
-    jupyter_itself = SERVICES["jupyter"].program(folders, state)
-    client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": jupyter_itself.folder}}
-    )
-    client.execute(env=jupyter_itself.environment)
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-
-
-def shipped() -> nbformat.NotebookNode:
-    return nbformat.read(ROOT / "notebooks" / NAME, as_version=4)

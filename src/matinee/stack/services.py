@@ -105,6 +105,8 @@ def _jupyter_program(folders: Folders, state: StackState) -> Program:
         "MATINEE_DATA_DIR": str(folders.root),
         "MLFLOW_TRACKING_URI": state.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # In a notebook tqdm, which MLflow imports, asks for ipywidgets, and nothing here has a bar of theirs.
+        "PYTHONWARNINGS": "ignore:IProgress not found",
     }
     return Program(
         jupyter.command(folders.jupyter, state.jupyter_port, state.listen),

@@ -64,11 +64,21 @@ def played(stack_service: Stack, tmp_path_factory: pytest.TempPathFactory) -> Pl
     with place(None, None, data_dir, create=True) as address:
         load(version.folder, address.to, **address.reach, lineage=lineage)
     trained = matinee.train(version.folder, model="popularity", data_dir=data_dir, lineage=lineage)
+    return Played(version, trained, replayed_by(stack_service, version, trained))
+
+
+def replayed_by(stack: Stack, version: Version, trained: Trained) -> Replayed:
+    lineage = Recorder(stack.data_dir / "lineage")
     done = matinee.replay(
-        version.folder, against=str(trained.folder), rate=400.0, limit=60, data_dir=data_dir, lineage=lineage
+        version.folder, against=str(trained.folder), rate=400, limit=60, data_dir=stack.data_dir, lineage=lineage
     )
     assert isinstance(done, Replayed)
-    return Played(version, trained, done)
+    return done
+
+
+def replay(played: Played, stack: Stack) -> Replayed:
+    """The same words again."""
+    return replayed_by(stack, played.version, played.trained)
 
 
 @pytest.fixture
@@ -156,23 +166,32 @@ def test_a_changed_byte_in_the_store_is_named(played: Played, stack_service: Sta
 def test_the_same_words_again_tell_nobody(played: Played, stack_service: Stack, client: MlflowClient) -> None:
     events = stack_service.data_dir / "lineage" / "events.jsonl"
     before = events.read_bytes()
-    again = matinee.replay(
-        played.version.folder,
-        against=str(played.trained.folder),
-        rate=400.0,
-        limit=60,
-        data_dir=stack_service.data_dir,
-        lineage=Recorder(stack_service.data_dir / "lineage"),
-    )
-    assert isinstance(again, Replayed)
+    again = replay(played, stack_service)
     assert (again.fresh, again.id, again.publication) == (False, played.done.id, played.done.publication)
     assert events.read_bytes() == before
     (played.done.folder / PUBLISHED).unlink()  # as where it was killed before it wrote that down
-    assert publish(stack_service, played, played.done.report) == played.done.publication
+    assert replay(played, stack_service).publication == played.done.publication
     found = client.search_runs(
         [client.get_experiment_by_name("published").experiment_id], f"tags.`matinee.replay` = '{played.done.id}'"
     )
     assert len(found) == 1
+
+
+def test_a_report_from_before_the_end_is_made_anew_and_a_lost_record_too(played: Played, stack_service: Stack) -> None:
+    folder, page = played.done.folder, played.done.folder / "report.html"
+    before = {path: path.read_bytes() for path in (folder / "report.json", page, folder / PUBLISHED)}
+    events = stack_service.data_dir / "lineage" / "events.jsonl"
+    told = len(events.read_bytes().splitlines())
+    early = before[folder / "report.json"].replace(b'"state": "finished"', b'"state": "failed"')
+    (folder / "report.json").write_bytes(early)  # of a session that failed; the last one was killed while it reported
+    page.unlink()
+    again = replay(played, stack_service)
+    assert {path: path.read_bytes() for path in before} == before
+    assert (again.fresh, again.report.sha256) == (False, played.done.report.sha256)
+    (folder / PUBLISHED).unlink()  # killed before the lineage was told
+    assert replay(played, stack_service).publication == played.done.publication
+    assert len(events.read_bytes().splitlines()) > told
+    matinee.trace(played.version.id, data_dir=stack_service.data_dir).verify()
 
 
 def test_who_is_down_costs_a_line_and_gets_it_later(

@@ -51,11 +51,13 @@ class Publication:
 
     Attributes:
         report_sha256: of the report.json that is meant.
+        recorded: whether the lineage tells of it.
         page: of its run in MLflow; empty where MLflow has not got all of it.
         location: of its folder in the store; empty as `page`.
     """
 
     report_sha256: str
+    recorded: bool = False
     page: str = ""
     location: str = ""
 
@@ -112,9 +114,11 @@ def publish_report(
     teller = _Teller(report, version, data_dir, lineage, progress)
     with ExitStack() as services:
         if not known.page and {"mlflow", "postgres"} <= up:
-            known = teller.told(known, "page", lambda: teller.track(services))
+            page = teller.told("MLflow", lambda: teller.track(services))
+            known = teller.remembered(replace(known, page=page), known)
         if not known.location and (store is not None or "s3" in up):
-            known = teller.told(known, "location", lambda: teller.send(store, endpoint))
+            location = teller.told("the store", lambda: teller.send(store, endpoint))
+            known = teller.remembered(replace(known, location=location), known)
     return known
 
 
@@ -161,16 +165,19 @@ class _Teller:
         self.lineage, self.progress = lineage or Recorder(None), progress
         self.artifact = report_artifact(report, version)
 
-    def told(self, known: Publication, what: str, tell: Callable[[], str]) -> Publication:
-        """Tell somebody, and write down that it is done; or say why it is not."""
+    def told(self, who: str, tell: Callable[[], str]) -> str:
+        """Where it is now that somebody was told; or nowhere, and why not."""
         try:
-            known = replace(known, **{what: tell()})
+            return tell()
         except _LACKING as error:
-            who = "MLflow" if what == "page" else "the store"
             self.progress.say(f"the report is whole, and the same words send {who} what it lacks ({error})")
-            return known
-        known.write(self.report.folder)
-        return known
+            return ""
+
+    def remembered(self, now: Publication, before: Publication) -> Publication:
+        """Written down where anything is new."""
+        if now != before:
+            now.write(self.report.folder)
+        return now
 
     def track(self, services: ExitStack) -> str:
         """MLflow's run; the address of its page."""

@@ -208,7 +208,11 @@ class _Stage:
     def run(self, *, out: Path | None, again: bool, workers: int, token_file: Path | None) -> Replayed:
         """Play what is not played, and report on all of it."""
         with self.recorded:
-            return self._run(out=out, again=again, workers=workers, token_file=token_file)
+            done = self._run(out=out, again=again, workers=workers, token_file=token_file)
+        if self.lineage is not None and not done.publication.recorded:
+            done = replace(done, publication=replace(done.publication, recorded=True))
+            done.publication.write(done.folder)
+        return done
 
     def publish(self, done: Replayed, *, track: bool | None, store: str | None, endpoint: str | None) -> Replayed:
         """Tell those who keep reports, unless they have it."""
@@ -265,19 +269,20 @@ class _Stage:
             yield observers
 
     def report(self, folder: Path, stream: Stream | None) -> Report:
-        """The report in the replay's folder; made where the replay went on, or where there is none."""
-        from matinee.publish_report import report_artifact  # noqa: PLC0415 - see replay
-        from matinee.replay.report import REPORT, make_report, read_report  # noqa: PLC0415 - as above
+        """The report in the replay's folder, and the lineage's record of it; what is there already is left alone."""
+        from matinee.publish_report import Publication, report_artifact  # noqa: PLC0415 - see replay
+        from matinee.replay.report import REPORT, make_report  # noqa: PLC0415 - as above
         from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
 
-        if stream is None and (folder / REPORT).exists():
-            return read_report(folder)
-        time_unit = "row" if self.version.certificate.reading.time_unit == "row" else "s"
-        stream = stream or read_stream(self.version, self.plan)
-        report = make_report(folder, stream, time_unit=time_unit, progress=self.progress)
-        self._record([arm["served"] for arm in report.facts["arms"].values()]).add_output(
-            report_artifact(report, self.version)
-        )
+        report = _finished_report(folder) if stream is None else None
+        if report is not None and Publication.read(folder, report.sha256[REPORT]).recorded:
+            return report
+        if report is None:
+            time_unit = "row" if self.version.certificate.reading.time_unit == "row" else "s"
+            stream = stream or read_stream(self.version, self.plan)
+            report = make_report(folder, stream, time_unit=time_unit, progress=self.progress)
+        served = [arm["served"] for arm in report.facts["arms"].values()]
+        self._record(served).add_output(report_artifact(report, self.version))
         return report
 
     def _record(self, served: Sequence[dict[str, str]]) -> Run:
@@ -290,6 +295,17 @@ class _Stage:
             stage = (self.lineage or Recorder(None)).stage("replay", inputs)
             self.recorded_run = self.recorded.enter_context(stage)
         return self.recorded_run
+
+
+def _finished_report(folder: Path) -> Report | None:
+    """The report that was made when the replay had ended; None where that was killed, or it was made too early."""
+    from matinee.replay.folder import FINISHED  # noqa: PLC0415 - see replay
+    from matinee.replay.report import FILES, read_report  # noqa: PLC0415 - as above
+
+    if not all((folder / name).exists() for name in FILES):
+        return None
+    report = read_report(folder)
+    return report if report.facts["state"] == FINISHED else None
 
 
 def _chosen(against: str | None, arms: Sequence[str], data_dir: Path, progress: Progress) -> list[Against]:

@@ -103,9 +103,3 @@ def test_arrivals_that_cannot_be_are_refused(values: dict[str, Any], words: str)
 def test_an_arms_name_is_one_of_a_file(name: str) -> None:
     with pytest.raises(UsageError, match="a name has up to 32"):
         Against(name, url="http://localhost")
-
-
-def test_a_whole_number_and_its_fraction_are_the_same_plan() -> None:
-    whole, fraction = (Plan("log", "0", "0", arrivals=Arrivals(speed=speed, max_gap_s=2)) for speed in (500, 500.0))
-    assert whole.fingerprint([]) == fraction.fingerprint([])
-    assert whole == Plan.from_json(fraction.as_json())

@@ -39,8 +39,6 @@ class Arrivals:
             if not 0 < value < float("inf"):
                 raise UsageError(f"{name} is {value:g}, expected more than 0")
             object.__setattr__(self, name, float(value))  # 500 and 500.0 are one plan
-            if value is not None:
-                object.__setattr__(self, name, float(value))  # 500 and 500.0 are the same plan
         if self.speed is not None and self.rate is not None:
             raise UsageError("speed and rate are both given; the arrivals come from the log or from a rate")
         if self.max_gap_s is not None and self.speed is None:

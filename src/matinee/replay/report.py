@@ -117,7 +117,6 @@ def _facts(folder: Path, record: Record, stream: Stream, time_unit: str) -> dict
     tally = Tally.from_journals(folder, stream, plan, names)
     figures, buckets, histograms = tally.figures(), tally.buckets(), tally.histograms()
     answers = {name: _answers(folder, name, plan.k, len(stream)) for name in names}
-    asked_s = stream.times_s[stream.asked_from :]
     arms = {
         arm.name: figures[arm.name]
         | {
@@ -129,6 +128,22 @@ def _facts(folder: Path, record: Record, stream: Stream, time_unit: str) -> dict
         for arm in record.arms
     }
     facts = {
+        **_played(record, stream, time_unit),
+        "client": _client(record),
+        "network": _network(folder),
+        "arms": arms,
+        "windows": tally.windows(),
+        "differences": _differences(answers, stream, plan.k),
+    }
+    facts["warnings"] = _warnings(facts)
+    return dict(plain(facts))
+
+
+def _played(record: Record, stream: Stream, time_unit: str) -> dict[str, Any]:
+    """What was played, when, and on which machine."""
+    plan = record.plan
+    asked_s = stream.times_s[stream.asked_from :]
+    return {
         "format": FORMAT,
         "id": record.id,
         "state": record.sessions[-1].why or "killed",
@@ -146,16 +161,9 @@ def _facts(folder: Path, record: Record, stream: Stream, time_unit: str) -> dict
         "began": record.sessions[0].began,
         "ended": record.sessions[-1].ended,
         "sessions": [asdict(session) for session in record.sessions],
-        "client": _client(record),
         "machine": record.machine,
         "reported_by": {"matinee": installed_version("matinee"), "numpy": np.__version__},
-        "network": _network(folder),
-        "arms": arms,
-        "windows": tally.windows(),
-        "differences": _differences(answers, stream, plan.k),
     }
-    facts["warnings"] = _warnings(facts)
-    return dict(plain(facts))
 
 
 def _answers(folder: Path, arm: str, k: int, size: int) -> NDArray[np.int32]:

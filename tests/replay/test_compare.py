@@ -160,6 +160,15 @@ def test_a_comparison_needs_two_replays_with_reports(root: Path, tmp_path: Path)
         compare_replays(first, tmp_path / "replays/toy/torn")
 
 
+def test_a_report_that_lacks_something_is_named(root: Path, tmp_path: Path) -> None:
+    torn = a_replay(tmp_path, "torn")
+    report = json.loads((torn / REPORT).read_text())
+    del report["arms"]["one"]["latency_ms"]
+    (torn / REPORT).write_text(json.dumps(report))
+    with pytest.raises(ReplayError, match=r"torn/report\.json: one of them lacks 'latency_ms'"):
+        compare_replays("20261125", torn, data_dir=root)
+
+
 def test_the_command_prints_tables_and_writes_a_page(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

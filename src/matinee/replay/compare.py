@@ -13,7 +13,7 @@ from matinee.errors import ReplayError, UsageError
 from matinee.metrics.segments import means, plain
 from matinee.metrics.significance import compare
 from matinee.replay.find import find_replay
-from matinee.replay.report import RANKS, event_metrics, read_report
+from matinee.replay.report import RANKS, REPORT, event_metrics, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +81,14 @@ def compare_replays(
     folders = [find_replay(one, Path(data_dir)) for one in (replay, *replays)]
     _check_number(folders)
     reports = dict(zip(ascii_uppercase, (read_report(folder) for folder in folders), strict=False))
-    _check_same_split(reports)
-    facts = _facts(reports)
+    try:
+        _check_same_split(reports)
+        facts = _facts(reports)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ReplayError(
+            f"{', '.join(str(report.folder / REPORT) for report in reports.values())}: one of them lacks {error}; "
+            f"delete it and run the same replay again, it is made anew"
+        ) from None
     page = None
     if out is not None:
         from matinee.model.atomic import make_folder, write_atomically  # noqa: PLC0415 - only where one is wanted

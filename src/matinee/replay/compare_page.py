@@ -124,7 +124,9 @@ def _plots(facts: Facts, reports: dict[str, Facts]) -> Iterable[str]:
         yield figure("Quality over event time", caption, plots.quality_plot(together))
     else:
         yield '<p class="soft">Quality over event time: of other events or other lists, so not drawn together.</p>'
-    yield figure("Latency by percentile", "The further right, the rarer.", plots.latency_curve(together))
+    curve = figure("Latency by percentile", "The further right, the rarer.", plots.latency_curve(together))
+    histogram = figure("How long answers took", "Twelve bins a decade.", plots.latency_histogram(together))
+    yield f'<div class="halves">{curve}{histogram}</div>'
     yield figure("Latency over wall time", "p50 thin, p99 thick.", plots.latency_timeline(together))
     yield figure("Events a second", "Told and acknowledged.", plots.throughput_plot(together))
 

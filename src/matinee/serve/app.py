@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import UNSET
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
@@ -35,10 +36,9 @@ from matinee.serve.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from matinee.serve.serving import Serving
     from matinee.serve.worker import Worker
@@ -76,6 +76,18 @@ def build_app(serving: Serving) -> ASGIApp:
     return Door(Router(_Routes(worker, serving).all(), lifespan=lifespan), serving, measures)
 
 
+class _Endpoint:
+    """A route as an ASGI application, without Starlette's own handling of what goes wrong: that is the door's."""
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+
 class _Routes:
     """One method a route."""
 
@@ -88,17 +100,24 @@ class _Routes:
 
     def all(self) -> list[Route]:
         """The table."""
+        posted = {
+            "/v1/recommend": self.recommend,
+            "/v1/events": self.tell,
+            "/v1/recommend/batch": self.recommend_batch,
+            "/v1/events/batch": self.tell_batch,
+        }
+        got = {
+            "/v1/users/{user:rawid}/history": self.history,
+            "/healthz": self.healthz,
+            "/readyz": self.readyz,
+            "/metrics": self.metrics,
+            "/openapi.json": self.openapi,
+            "/docs": self.docs,
+        }
         return [
-            Route("/v1/recommend", self.recommend, methods=["POST"]),
-            Route("/v1/events", self.tell, methods=["POST"]),
-            Route("/v1/recommend/batch", self.recommend_batch, methods=["POST"]),
-            Route("/v1/events/batch", self.tell_batch, methods=["POST"]),
-            Route("/v1/users/{user:rawid}/history", self.history),
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
-            Route("/openapi.json", self.openapi),
-            Route("/docs", self.docs),
+            Route(path, _Endpoint(answer), methods=[method])
+            for method, routes in (("POST", posted), ("GET", got))
+            for path, answer in routes.items()
         ]
 
     async def recommend(self, request: Request) -> Response:

@@ -24,6 +24,7 @@ class Measures:
 
     def __init__(self) -> None:
         registry = CollectorRegistry()  # of this process alone; what is shown is read from the files of all
+        self._routes: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # looking a label up costs a lock
         self._requests = Counter("matinee_requests", "Requests answered.", ["route", "status"], registry=registry)
         self._seconds = Histogram(
             "matinee_request_seconds", "From the head of a request to its answer.", ["route"],
@@ -43,8 +44,11 @@ class Measures:
 
     def requested(self, route: str, status: int, duration_s: float) -> None:
         """A request was answered."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(duration_s)
+        if (route, status) not in self._routes:
+            self._routes[route, status] = self._requests.labels(route, str(status)), self._seconds.labels(route)
+        requests, seconds = self._routes[route, status]
+        requests.inc()
+        seconds.observe(duration_s)
 
     def answered(self, questions: int, duration_s: float) -> None:
         """A batch was answered."""

@@ -167,15 +167,9 @@ def _print_preview(preview: "Preview", output: Output) -> None:
 def _print(done: "Replayed", output: Output) -> None:
     if not done.fresh:
         output.line(f"Replay {done.id} was finished already; nothing was sent. --again plays it once more.")
-    rows: list[list[object]] = []
-    for name, arm in done.report.facts["arms"].items():
-        quality = [_number(value, 4) for value in arm["metrics"].values()]
-        asked = arm["latency_ms"]["ask"]
-        latencies = [_number(asked[part], 1) for part in ("p50", "p99", "max")]
-        rows.append([name, arm["model"], arm["answered"], *quality, *latencies, _number(arm["per_s"], 0)])
-    metrics = [*next(iter(done.report.facts["arms"].values()))["metrics"]]
-    heads = ["answered", *metrics, "p50 ms", "p99 ms", "max ms", "events/s"]
-    output.table(["arm", "model", *heads], rows, right=heads)
+    arms = done.report.facts["arms"]
+    columns = [_figures(arm) for arm in arms.values()]
+    output.table(["", *arms], [[label, *(column[label] for column in columns)] for label in columns[0]], right=[*arms])
     for warning in done.report.facts["warnings"]:
         output.line(warning)
     output.line(f"Report: {done.folder / 'report.html'}")
@@ -183,6 +177,18 @@ def _print(done: "Replayed", output: Output) -> None:
         output.line(f"MLflow: {done.publication.page}")
     if done.publication.location:
         output.line(f"Published: {done.publication.location}")
+
+
+def _figures(arm: dict[str, Any]) -> dict[str, str]:
+    """What a person wants to know first of an arm, by label."""
+    asked = arm["latency_ms"]["ask"]
+    return {
+        "model": arm["model"],
+        "answered": f"{arm['answered']:,} of {arm['asked']:,}",
+        **{name: _number(value, 4) for name, value in arm["metrics"].items()},
+        **{f"{part} ms": _number(asked[part], 1) for part in ("p50", "p99", "max")},
+        "events/s": _number(arm["per_s"], 0),
+    }
 
 
 def _number(value: float | None, digits: int) -> str:

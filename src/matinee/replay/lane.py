@@ -81,6 +81,11 @@ class Lane:
         self.asked_now = self.told_now = self.late_now = 0
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there was a question, so that what comes before is told."""
+        return any(self._is_asked)
+
+    @property
     def first(self) -> int:
         """The first event that was not asked about; the end of the stream where there is none."""
         found = self._is_asked.find(0, self._stream.asked_from)
@@ -88,8 +93,6 @@ class Lane:
 
     async def tell_past(self, advance: Callable[[int], None]) -> None:
         """Tell what comes before the first question; told again after a kill, it counts once."""
-        if any(self._is_asked):
-            return
         for first in range(0, self._stream.asked_from, _BATCH):
             events = range(first, min(first + _BATCH, self._stream.asked_from))
             telling = asyncio.ensure_future(self._dialogue.tell_batch(events))

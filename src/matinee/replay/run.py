@@ -158,10 +158,11 @@ class Run:
             raise ReplayError(f"arm {lane.arm}: {lane.pool.url} cannot be reached ({error or 'no answer'})") from None
 
     async def _tell_past(self) -> None:
-        if not self._stream.asked_from:
+        lanes = [lane for lane in self._lanes if not lane.has_begun]
+        if not (lanes and self._stream.asked_from):
             return
-        self._progress.start("tell what came before", self._stream.asked_from * len(self._lanes), "events")
-        await asyncio.gather(*(lane.tell_past(self._progress.advance) for lane in self._lanes))
+        self._progress.start("tell what came before", self._stream.asked_from * len(lanes), "events")
+        await asyncio.gather(*(lane.tell_past(self._progress.advance) for lane in lanes))
         self._progress.finish()
 
     async def _tell_stream(self) -> None:

@@ -66,6 +66,7 @@ class Rehearsal:
 def rehearse(
     source: str | Path = "ml-100k",
     *,
+    rows: str | int | None = None,
     memory_limit: str | int | None = None,
     store: str | None = None,
     endpoint: str | None = None,
@@ -81,6 +82,7 @@ def rehearse(
 
     Args:
         source: a catalogue name, a path, a URL, or remote:path of rclone.
+        rows: expand the source to so many rows first, '192e6' or a number; see docs/synth.md.
         memory_limit: of the transform: '1GB', '512MiB' or bytes; None is a quarter of what the process may use.
         store: where to publish; None is the S3 of the stack in `data_dir`.
         endpoint: of an s3:// store; keys come from the environment.
@@ -103,6 +105,10 @@ def rehearse(
     from matinee.lineage import Recorder  # noqa: PLC0415 - as above
 
     data_dir, progress = Path(data_dir), progress or Silent()
+    if rows is not None:
+        from matinee.etl.synth_source import source_text  # noqa: PLC0415 - as above
+
+        source = source_text(str(source), rows)
     lineage = Recorder(data_dir / "lineage", openlineage_url, warn=progress.say)
     fetched_to = None if stages.is_local(source) else archives or data_dir / "archives"
     archive = stages.extract(source, out=fetched_to, lineage=lineage, progress=progress)

@@ -22,6 +22,7 @@ def rehearse(
     source: str = "ml-100k",
     /,
     *,
+    rows: str | None = None,
     memory_limit: str | None = None,
     stack: bool = True,
     train: bool = True,
@@ -33,6 +34,7 @@ def rehearse(
 
     Args:
         source: A catalogue name (see `matinee data list`), a path, a URL, or remote:path of rclone.
+        rows: Expand the source to so many rows first: 192e6, 1000000.
         memory_limit: Of the transform: 1GB, 512MiB and so on; by default a quarter of the memory.
         stack: Use Postgres, S3 and MLflow of the data folder, started and stopped where they do not run.
         train: Train a few small models on it and compare them; about two minutes for ml-100k.
@@ -45,6 +47,7 @@ def rehearse(
     settings = read_settings()
     rehearsal = walk(
         source,
+        rows=rows,
         memory_limit=memory_limit or settings.memory_limit_bytes,
         stack=stack,
         train=train,

@@ -264,6 +264,9 @@ def test_what_lies_in_the_folder_is_text_and_never_runs(
     page = seen.page
     assert page.locator("td.model").first.inner_text() == attack
     page.hover("[data-chart=ndcg] canvas", position={"x": 200, "y": 100})
+    page.locator(".pick").nth(1).click()
+    assert attack in page.locator(".q-menu .q-item").last.inner_text()
+    page.keyboard.press("Escape")
     page.click(f"[data-figure={json.dumps(attack + '/told')}]")
     page.wait_for_selector(".step[data-kind=file]")
     assert attack in seen.text(".chain")

@@ -70,7 +70,7 @@ class ReplayView:
             chart.redraw()
 
     def _offer(self, seen: Snapshot) -> None:
-        options = {_NEWEST: "the newest"} | {each.id: f"{each.dataset} {each.id}" for each in seen.replays}
+        options = {_NEWEST: "the newest"} | {each.id: _label(each) for each in seen.replays}
         if options != self._pick.options:
             value = self._pick.value if self._pick.value in options else _NEWEST
             self._pick.set_options(options, value=value)
@@ -174,6 +174,10 @@ _CHARTS: Final = {
     "unanswered": "Unanswered, by window",
     "bytes": "Bytes, by window",
 }
+
+
+def _label(replay: Replay) -> str:
+    return f"{moment(replay.began)} {replay.dataset} {replay.split}, {replay.state}"
 
 
 def _about(replay: Replay | None) -> str:

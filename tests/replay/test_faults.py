@@ -23,16 +23,15 @@ import pytest
 
 from matinee.model.checkpoint import load
 from matinee.replay.journal import OUTCOMES, asked_records, told_records
-from matinee.replay.plan import Plan
-from matinee.replay.stream import read_stream
 from matinee.serve.board import Board
 from matinee.serve.promotion import promote
 from matinee.train.evaluate import evaluate_split
+from played import ARM, check_nothing_is_lost_or_doubled, plan_of, records
 from served import wait_until
 from services import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from matinee.version import Version
@@ -50,8 +49,8 @@ class Playing:
     def __init__(self, version: Version, server: Server, folder: Path, *, rate: int = RATE) -> None:
         self.version, self.folder = version, folder
         self._words = [
-            *(sys.executable, "-m", "matinee", "replay", version.folder, "--against", server.url, "--rate", str(rate)),
-            *("--out", folder, "--data-dir", folder.parent / "data", "--no-track", "--json"),
+            *(sys.executable, "-m", "matinee", "replay", version.folder, "--arm", f"{ARM}={server.url}"),
+            *("--rate", str(rate), "--out", folder, "--data-dir", folder.parent / "data", "--no-track", "--json"),
         ]
         self.begin()
 
@@ -60,20 +59,13 @@ class Playing:
 
     def wait_until_told(self, events: int) -> None:
         """Until so many are acknowledged."""
-        wait_until(lambda: self.told.size >= events or self.process.poll() is not None, timeout_s=60)
+        wait_until(lambda: records(self.folder, "told") >= events or self.process.poll() is not None, timeout_s=60)
         assert self.process.poll() is None, self.process.communicate()
 
-    @property
-    def told(self) -> Any:
-        return told_records(self.folder, "server")
-
-    @property
-    def asked(self) -> Any:
-        return asked_records(self.folder, "server", 10)
-
     def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
     def report(self) -> dict[str, Any]:
         """Wait for the end; the figures of the only arm, and beside them what is said of the replay as a whole."""
@@ -81,7 +73,21 @@ class Playing:
         assert self.process.returncode == 0, errors.decode()
         report: dict[str, Any] = json.loads(output)["report"]
         assert report["state"] == "finished"
-        return report["arms"]["server"] | {name: report[name] for name in ("sessions", "warnings")}
+        return report["arms"][ARM] | {name: report[name] for name in ("sessions", "warnings")}
+
+
+@pytest.fixture
+def play(version: Version, tmp_path: Path) -> Iterator[Callable[..., Playing]]:
+    """Starts a replay against a server; it is ended with the test, however that ends."""
+    begun: list[Playing] = []
+
+    def begin(server: Server, **options: Any) -> Playing:
+        begun.append(Playing(version, server, tmp_path / "replay", **options))
+        return begun[-1]
+
+    yield begin
+    for playing in begun:
+        playing.kill()
 
 
 @pytest.fixture
@@ -118,98 +124,90 @@ def _own_postgres(folder: Path, start: Starter) -> Iterator[PostgresServer]:
 
 
 def test_the_server_is_killed_and_comes_back(
-    start: Starter, models: dict[str, Path], version: Version, tmp_path: Path
+    start: Starter, models: dict[str, Path], play: Callable[..., Playing]
 ) -> None:
     server = start(models["plain"], workers=2)
-    playing = Playing(version, server, tmp_path / "replay")
+    playing = play(server)
     playing.wait_until_told(50)
     server.kill()
-    for worker in Board(server.data_dir / "serve" / str(server.port)).reports():
-        os.kill(worker.pid, signal.SIGKILL)  # else it would answer what it has begun
+    board = Board(server.data_dir / "serve" / str(server.port))
+    for worker in board.reports():
+        with suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)  # else it would answer what it has begun
+    wait_until(lambda: not board.reports())
     start(models["plain"], workers=2, port=server.port)
     report = playing.report()
-    check(playing, start.url, report, {0: models["plain"]})
+    check(playing, start, report, {0: models["plain"]})
     assert report["unanswered"]["connection lost"] > 0
     assert any("connection lost" in warning for warning in report["warnings"])
 
 
 def test_postgres_is_killed_and_comes_back(
-    own_postgres: PostgresServer, start: Starter, models: dict[str, Path], version: Version, tmp_path: Path
+    own_postgres: PostgresServer, start: Starter, models: dict[str, Path], play: Callable[..., Playing]
 ) -> None:
-    playing = Playing(version, start(models["plain"], workers=2), tmp_path / "replay")
+    playing = play(start(models["plain"], workers=2))
     playing.wait_until_told(50)
     own_postgres.kill()
     time.sleep(0.5)  # events are due meanwhile
     own_postgres.start()
     report = playing.report()
-    check(playing, start.url, report, {0: models["plain"]})
+    check(playing, start, report, {0: models["plain"]})
     assert report["retries"] > 0
     assert any("had to be sent" in warning for warning in report["warnings"])
 
 
 def test_the_disk_under_postgres_is_full_for_a_while(
-    cramped_postgres: PostgresServer, start: Starter, models: dict[str, Path], version: Version, tmp_path: Path
+    cramped_postgres: PostgresServer, start: Starter, models: dict[str, Path], play: Callable[..., Playing]
 ) -> None:
     server = start(models["plain"])
-    playing = Playing(version, server, tmp_path / "replay")
+    playing = play(server)
     playing.wait_until_told(20)
     ballast = cramped_postgres.folder.parent / "ballast"
     fill(ballast)
     wait_until(lambda: server.client.get("/readyz").status_code == 503)
     ballast.unlink()
     report = playing.report()
-    check(playing, start.url, report, {0: models["plain"]})
+    check(playing, start, report, {0: models["plain"]})
     assert report["retries"] > 0
     assert any("had to be sent" in warning for warning in report["warnings"])
 
 
 def test_the_client_is_killed_and_goes_on(
-    start: Starter, models: dict[str, Path], version: Version, tmp_path: Path
+    start: Starter, models: dict[str, Path], play: Callable[..., Playing]
 ) -> None:
-    playing = Playing(version, start(models["plain"]), tmp_path / "replay")
-    for events in (40, 110):
-        playing.wait_until_told(events)
-        playing.kill()
-        acknowledged = {*playing.told["event"].tolist()}
-        assert acknowledged <= {number for number, *_ in log(start.url)}
-        playing.begin()
+    playing = play(start(models["plain"]))
+    playing.wait_until_told(60)
+    playing.kill()
+    with psycopg.connect(start.url) as connection:
+        kept = {number for (number,) in connection.execute("SELECT number FROM told_events")}
+    assert {*told_records(playing.folder, ARM)["event"].tolist()} <= kept
+    playing.begin()
     report = playing.report()
-    check(playing, start.url, report, {0: models["plain"]})
-    assert [session["why"] for session in report["sessions"]] == [None, None, "finished"]
-    assert {*playing.asked["session"].tolist()} == {0, 1, 2}
-    assert any(warning.startswith("It was stopped 2 times and taken up again") for warning in report["warnings"])
+    check(playing, start, report, {0: models["plain"]})
+    assert [session["why"] for session in report["sessions"]] == [None, "finished"]
+    assert {*asked_records(playing.folder, ARM, 10)["session"].tolist()} == {0, 1}
+    assert any(warning.startswith("It was stopped once and taken up again") for warning in report["warnings"])
     assert not report["unanswered"]
 
 
-def test_another_model_is_promoted(start: Starter, models: dict[str, Path], version: Version, tmp_path: Path) -> None:
+def test_another_model_is_promoted(start: Starter, models: dict[str, Path], play: Callable[..., Playing]) -> None:
     server = start(models["plain"], workers=2)
-    playing = Playing(version, server, tmp_path / "replay", rate=RATE // 2)  # a promotion may take seconds
+    playing = play(server, rate=RATE // 2)  # a promotion may take seconds
     playing.wait_until_told(30)
     promoted = promote(models["near"], data_dir=server.data_dir)
     report = playing.report()
-    check(playing, start.url, report, {0: models["plain"], 1: models["near"]})
+    check(playing, start, report, {0: models["plain"], 1: models["near"]})
     assert [model["title"] for model in report["models"]] == [promoted.before, promoted.model]
     assert all(model["answered"] for model in report["models"])
     assert any("more than one model has answered" in warning for warning in report["warnings"])
     assert not report["unanswered"]
 
 
-def check(playing: Playing, database_url: str, report: dict[str, Any], models: dict[int, Path]) -> None:
-    """Every event is in the log once, each person's in order; the answers are the evaluation's; the report adds up."""
+def check(playing: Playing, start: Starter, report: dict[str, Any], models: dict[int, Path]) -> None:
+    """Nothing is lost, doubled or out of order; answers are the evaluation's; the report counts them as they are."""
     version = playing.version
-    stream = read_stream(version, Plan(version.name, version.id, version.sha256))
-    told, asked = playing.told, playing.asked
-    rows = log(database_url)
-    everything = [*range(len(stream))]
-    assert sorted(told["event"].tolist()) == everything, "all were acknowledged, each once"
-    assert sorted(asked["event"].tolist()) == everything
-    assert sorted(number for number, *_ in rows) == everything, "none is lost, none doubled"
-    by_user: dict[str, list[int]] = {}
-    for number, user, item in rows:
-        assert (user, item) == (str(stream.raw_users[number]), str(stream.raw_items[number]))
-        by_user.setdefault(user, []).append(number)
-    assert all(numbers == sorted(numbers) for numbers in by_user.values()), "nobody is ahead of himself"
-
+    check_nothing_is_lost_or_doubled(start, version, plan_of(version), playing.folder)
+    asked, told = asked_records(playing.folder, ARM, 10), told_records(playing.folder, ARM)
     answered = asked[asked["outcome"] == 0]
     for place, folder in models.items():
         here = answered[answered["model"] == place]
@@ -218,16 +216,10 @@ def check(playing: Playing, database_url: str, report: dict[str, Any], models: d
     assert {*answered["model"].tolist()} == {*models}
 
     counts = np.bincount(asked["outcome"], minlength=len(OUTCOMES)).tolist()
-    assert (report["asked"], report["answered"], report["told"]) == (len(stream), counts[0], len(stream))
+    assert (report["asked"], report["answered"], report["told"]) == (asked.size, counts[0], asked.size)
     assert report["unanswered"] == {name: count for name, count in zip(OUTCOMES[1:], counts[1:], strict=True) if count}
     assert report["told_again"] == int((told["known"] > 0).sum())
-    assert report["retries"] == int(told["attempts"].sum()) - len(stream)
-
-
-def log(database_url: str) -> list[tuple[int, str, str]]:
-    """Number, user and item of what was told, in the order of the log."""
-    with psycopg.connect(database_url) as connection:
-        return connection.execute('SELECT number, "user", item FROM told_events ORDER BY place').fetchall()
+    assert report["retries"] == int(told["attempts"].sum()) - told.size
 
 
 def fill(path: Path) -> None:

@@ -134,6 +134,12 @@ def test_arms_can_be_told_from_each_other(arms: list[str], words: str, version: 
         play(version, plan_of(version), against, data_dir=tmp_path)
 
 
+def test_a_library_that_is_missing_is_named(version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(ReplayError, match=r"a replay needs uvloop; pip install 'matinee\[serve\]'"):
+        play(version, plan_of(version), [Against("it", url="http://127.0.0.1:1")], data_dir=tmp_path)
+
+
 def test_somebody_else_at_the_address_is_told_from_a_server_of_ours(tmp_path: Path, version: Version) -> None:
     def behave(request: Any) -> Any:
         return b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello" if request.path == "/readyz" else 404

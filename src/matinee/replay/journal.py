@@ -42,7 +42,7 @@ class Asked(NamedTuple):
             it was, and when it was answered or given up. Latency is done - due.
         bytes_out, bytes_in: on the connection, heads included.
         items: (k,) dense ids of the list, the best first; 0 where it is shorter, or the item has none.
-        late: 1 where this process noticed too late that the question was due (see `replay.run.LATE_US`), else 0.
+        late: 1 where this process noticed too late that the question was due (see `timeline.LATE_US`), else 0.
     """
 
     event: int

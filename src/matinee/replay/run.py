@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from matinee.errors import ReplayError
-from matinee.replay.observer import Observer
 from matinee.replay.timeline import LATE_US, Timeline
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from matinee.replay.stream import Stream
     from matinee.schema.progress import Progress
 
-__all__ = ["ClientFacts", "Observer", "Run"]
+__all__ = ["ClientFacts", "Run"]
 
 _LOOK_S: Final = 0.05
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)

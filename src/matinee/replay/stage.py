@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
-from matinee.errors import DiskFullError, UsageError
+from matinee.errors import DiskFullError, ReplayError, UsageError
 from matinee.model.atomic import make_folder
 from matinee.replay.find import REPLAYS
 from matinee.replay.folder import FINISHED, LOCK, RECORD, Record, alone, find, new_id
@@ -97,11 +97,12 @@ def play(
 
     Raises:
         UsageError: the arms cannot be, `out` holds something else, or another process plays the same.
-        ReplayError: a server does not start, answer, or take events.
+        ReplayError: a library is missing, or a server does not start, answer, or take events.
         ModelMismatchError: a model was not trained on this version.
         VersionError, ServiceError, DatabaseError, DiskFullError: see the stages.
         KeyboardInterrupt: it was stopped, and everything that had begun was done; the same call goes on.
     """
+    _require_libraries()
     check(version, arms)
     fingerprint = plan.fingerprint([arm.word for arm in arms])
     folder = _folder(data_dir.expanduser().absolute() / REPLAYS / version.name, fingerprint, out, again=again)
@@ -139,6 +140,15 @@ def check(version: Version, arms: Sequence[Against]) -> None:
     for arm in arms:
         if arm.folder:
             check_matches(read_facts(arm.folder), version.manifest.users, version.manifest.items)
+
+
+def _require_libraries() -> None:
+    try:
+        import httptools  # noqa: F401, PLC0415 - looked for before anything is started
+        import msgspec  # noqa: F401, PLC0415 - as above
+        import uvloop  # noqa: F401, PLC0415 - as above
+    except ImportError as error:
+        raise ReplayError(f"a replay needs {error.name}; pip install 'matinee[serve]'") from None
 
 
 class _Session:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 
+import matinee
 from matinee.errors import VersionDamagedError, VersionNotFoundError
 from matinee.schema.layout import CERTIFICATE, MANIFEST, SPLITS, events_path, sequence_path
 from matinee.version import open_version
@@ -103,7 +105,34 @@ def test_damaged_sequences_are_not_read(version: Version, part: str, change: obj
     path = version.folder / sequence_path("train", part)
     np.save(path, change(np.load(path)))
     with pytest.raises(VersionDamagedError, match="transform again"):
-        open_version(version.folder).sequences("train")
+        _ = open_version(version.folder).sequences("train").items
+
+
+def test_no_bad_id_leaves_and_good_ones_beside_it_do(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.version._CHECKED_AT_ONCE", 2)
+    path = version.folder / sequence_path("train", "items")
+    items = np.load(path)
+    items[-1] = version.items + 1  # the last of the last user, in the last piece
+    np.save(path, items)
+    sequences = open_version(version.folder).sequences("train")
+    last = int(np.flatnonzero(np.diff(sequences.offsets))[-1])
+    assert sequences.events == items.size == version.certificate.train.rows
+    assert [sequences.of(user).tolist() for user in range(last)] == [
+        items[sequences.offsets[user] : sequences.offsets[user + 1]].tolist() for user in range(last)
+    ]
+    assert sequences.take(np.array([1, 0])).tolist() == [items[1], items[0]]
+    for read in (lambda: sequences.items, lambda: sequences.of(last), lambda: sequences.take(np.array([0, 3]))):
+        with pytest.raises(VersionDamagedError, match=r"items\.npy: ids lie outside the 4 items of the id map"):
+            read()
+
+
+def test_opening_reads_no_item(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    monkeypatch.setattr("matinee.version._are_ids", lambda items, _: read.append(items.size) or True)
+    sequences = open_version(version.folder).sequences("train")
+    assert (sequences.users, sequences.events, read) == (3, 4, [])
+    assert isinstance(sequences.items, np.memmap)
+    assert read == [4]
 
 
 def test_sequences_that_are_no_array_are_not_read(version: Version) -> None:
@@ -127,3 +156,55 @@ def test_events_with_ids_that_no_map_has_are_not_read(version: Version, column: 
     path.write_bytes(b"junk")
     with pytest.raises(VersionDamagedError, match=r"test\.parquet: cannot be read"):
         list(version.events("test"))
+
+
+def test_a_data_set_is_the_events_and_is_lazy(version: Version) -> None:
+    for split in SPLITS:
+        data = version.dataset(split)
+        assert data.schema.names == ["user", "item", "timestamp"]
+        table = data.to_table()
+        batches = [*version.events(split)]
+        for name in data.schema.names:
+            expected = [value for batch in batches for value in getattr(batch, name).tolist()]
+            assert table.column(name).to_pylist() == expected
+    assert version.dataset("train").count_rows(filter=pa.compute.field("timestamp") >= 3) == 2
+
+
+def test_a_data_set_of_nothing_readable_is_said(version: Version) -> None:
+    (version.folder / events_path("eval")).write_bytes(b"junk")
+    (version.folder / events_path("test")).unlink()
+    for split in ("eval", "test"):
+        with pytest.raises(VersionDamagedError, match=rf"{split}\.parquet: cannot be read .*; transform again"):
+            version.dataset(split)  # type: ignore[arg-type]
+
+
+def test_polars_reads_a_version(version: Version) -> None:
+    polars = pytest.importorskip("polars", reason="Polars is not there; it comes with the extra 'bench'")
+    lazy = polars.scan_pyarrow_dataset(version.dataset("train"))
+    found = lazy.filter(polars.col("timestamp") >= 3).select("user", "item").collect().rows()
+    assert found == [
+        (*map(int, row),) for batch in version.events("train", since=3) for row in zip(*batch[:2], strict=True)
+    ]
+    by_path = polars.scan_parquet(version.folder / events_path("train")).collect()
+    assert by_path.equals(lazy.collect())
+
+
+def test_duckdb_reads_a_version(version: Version) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is not there; it comes with the extra 'bench'")
+    with duckdb.connect() as database:
+        train = database.from_arrow(version.dataset("train"))
+        counted = train.aggregate("item, count(*)", "item").fetchall()
+        path = str(version.folder / events_path("train"))
+        by_path = database.read_parquet(path).aggregate("item, count(*)", "item").fetchall()
+    assert {**dict(counted)} == {**dict(by_path)} == {1: 2, 2: 2}
+
+
+def test_a_version_is_opened_by_whatever_names_it(version: Version, tmp_path: Path) -> None:
+    place = tmp_path / "data" / "versions" / "log" / version.id
+    place.parent.mkdir(parents=True)
+    version.folder.rename(place)
+    for words in (None, "log", version.id[:6], f"log@{version.id[:4]}", place, str(place)):
+        opened = matinee.open_version(words, data_dir=tmp_path / "data")
+        assert (opened.id, opened.folder) == (version.id, place)
+    with pytest.raises(VersionNotFoundError, match="version 'films': no folder of that name"):
+        matinee.open_version("films", data_dir=tmp_path / "data")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from matinee.etl.versions import mount, unmount
     from matinee.network import monitor
     from matinee.one_person.stage import person
+    from matinee.place import open_named_version as open_version
     from matinee.replay.compare import compare_replays
     from matinee.serve.promotion import promote
     from matinee.stack.backup import backup
@@ -66,6 +67,7 @@ __all__ = [
     "logs",
     "monitor",
     "mount",
+    "open_version",
     "person",
     "promote",
     "register",
@@ -99,6 +101,7 @@ _PLACES = {
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),
     "monitor": ("matinee.network", "monitor"),
+    "open_version": ("matinee.place", "open_named_version"),
     "person": ("matinee.one_person.stage", "person"),
     "promote": ("matinee.serve.promotion", "promote"),
     "mount": ("matinee.etl.versions", "mount"),

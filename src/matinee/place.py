@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
     from matinee.schema.progress import Progress
     from matinee.store import Store
+    from matinee.version import Version
 
-__all__ = ["BUCKET", "DATA_DIR", "Address", "Reach", "embedded_folder", "find_version_folder", "open_place", "place"]
+__all__ = [
+    "BUCKET",
+    "DATA_DIR",
+    "Address",
+    "Reach",
+    "embedded_folder",
+    "find_version_folder",
+    "open_named_version",
+    "open_place",
+    "place",
+]
 
 BUCKET = "matinee"
 DATA_DIR = Path("matinee-data")
@@ -136,6 +147,33 @@ def find_version_folder(
     if len(found) > 1:
         raise UsageError(f"{version!r} is the beginning of {', '.join(path.name for path in found)}; write more of it")
     return found[0] if found else _pull(version, root, Path(data_dir), store, endpoint, progress)
+
+
+def open_named_version(
+    version: str | Path | None = None,
+    *,
+    data_dir: str | Path = DATA_DIR,
+    store: str | None = None,
+    endpoint: str | None = None,
+    progress: Progress | None = None,
+) -> Version:
+    """`matinee.open_version`: open a version for reading, pulled first where it is not here yet.
+
+    Args:
+        version: see above; None is the newest one in the data folder.
+        data_dir: whose `versions/` are looked through, and where one is pulled to.
+        store: where to pull from; None is the embedded one of `data_dir`.
+        endpoint: of an s3:// store.
+        progress: told of what is pulled.
+
+    Raises:
+        VersionNotFoundError: there is no such version, or it has no certificate.
+        VersionDamagedError: its manifest or its certificate cannot be read.
+        UsageError, StoreError, ServiceError, DiskFullError: see `find_version_folder`.
+    """
+    from matinee.version import open_version  # noqa: PLC0415 - brings NumPy
+
+    return open_version(find_version_folder(version, data_dir, store=store, endpoint=endpoint, progress=progress))
 
 
 def _pull(

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+    from pyarrow.dataset import Dataset
 
 __all__ = ["EventBatch", "Sequences", "Version", "open_version"]
 
 _Number = TypeVar("_Number", bound=np.integer)
 
 _BATCH_ROWS = 1 << 16
+_CHECKED_AT_ONCE = 1 << 20  # ids: what fits into a processor's cache, so that they are read from memory once
 
 
 class EventBatch(NamedTuple):
@@ -35,25 +37,68 @@ class EventBatch(NamedTuple):
     timestamp: NDArray[np.int64]
 
 
-class Sequences(NamedTuple):
+class Sequences:
     """Every user's items of one split in order of time: those of user u are `items[offsets[u]:offsets[u + 1]]`.
 
-    Attributes:
+    Items that come from a version are memory-mapped, and no id leaves here that is none of its id map: `of` and `take`
+    check what they read, `items` checks all of them once.
+
+    Args:
         offsets: (users + 2,) int64, user 0 has none.
-        items: (events,) int32, dense ids from 1; memory-mapped where they come from a version.
+        items: (events,) int32, dense ids from 1.
+        largest: the largest dense id; None where whoever made `items` has seen to it.
+        place: where they lie, for errors.
     """
 
-    offsets: NDArray[np.int64]
-    items: NDArray[np.int32]
+    def __init__(
+        self, offsets: NDArray[np.int64], items: NDArray[np.int32], *, largest: int | None = None, place: str = ""
+    ) -> None:
+        self.offsets = offsets
+        self._items, self._largest, self._place = items, largest, place
 
     @property
     def users(self) -> int:
         """The largest dense user id."""
         return self.offsets.size - 2
 
+    @property
+    def events(self) -> int:
+        """How many items there are, repeats counted."""
+        return self._items.size
+
+    @cached_property
+    def items(self) -> NDArray[np.int32]:
+        """All items, (events,); read once when first asked for, to see that every id can be an index.
+
+        Raises:
+            VersionDamagedError: one cannot.
+        """
+        for start in range(0, self._items.size, _CHECKED_AT_ONCE):
+            self._checked(self._items[start : start + _CHECKED_AT_ONCE])
+        return self._items
+
     def of(self, user: int) -> NDArray[np.int32]:
-        """The items of one user, the oldest first."""
-        return self.items[self.offsets[user] : self.offsets[user + 1]]
+        """The items of one user, the oldest first.
+
+        Raises:
+            VersionDamagedError: an id among them is none of the id map.
+        """
+        return self._checked(self._items[self.offsets[user] : self.offsets[user + 1]])
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The items at these places, (n,), in one array of their own.
+
+        Raises:
+            VersionDamagedError: an id among them is none of the id map.
+        """
+        return self._checked(self._items[places])
+
+    def _checked(self, items: NDArray[np.int32]) -> NDArray[np.int32]:
+        if self._largest is not None and not _are_ids(items, self._largest):
+            raise VersionDamagedError(
+                f"{self._place}: ids lie outside the {self._largest:,} items of the id map; transform again"
+            )
+        return items
 
 
 @dataclass(frozen=True)
@@ -95,7 +140,7 @@ class Version:
         return hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
 
     def sequences(self, split: Split) -> Sequences:
-        """The split's items by user, memory-mapped; read once, to see that every id can be an index.
+        """The split's items by user, memory-mapped; opening reads where each user begins, and no item.
 
         Raises:
             VersionDamagedError: a file is missing, or not what the manifest says.
@@ -103,14 +148,32 @@ class Version:
         if split not in self._opened:
             offsets = self._map(sequence_path(split, "offsets"), np.int64, self.users + 2)
             items = self._map(sequence_path(split, "items"), np.int32, self._rows(split))
-            whole = offsets[0] == offsets[1] == 0 and offsets[-1] == items.size and (np.diff(offsets) >= 0).all()
-            if not (whole and _are_ids(items, self.items)):
+            ends = offsets[0] == offsets[1] == 0 and offsets[-1] == items.size
+            if not (ends and (offsets[:-1] <= offsets[1:]).all()):
                 raise VersionDamagedError(
-                    f"{self.folder}: the sequences of {split} lead beyond its {items.size:,} events or the "
-                    f"{self.items:,} items of the id map; transform again"
+                    f"{self.folder}: the sequences of {split} lead beyond its {items.size:,} events; transform again"
                 )
-            self._opened[split] = Sequences(offsets, items)
+            place = str(self.folder / sequence_path(split, "items"))
+            self._opened[split] = Sequences(offsets, items, largest=self.items, place=place)
         return self._opened[split]
+
+    def dataset(self, split: Split) -> Dataset:
+        """The split's events in order of time as a lazy Arrow data set: user, item, rating, timestamp.
+
+        Polars, DuckDB and pandas read it in pieces, and only the columns and rows that are asked for. Whether its ids
+        are ids of the id map is not checked here: for a query they are numbers.
+
+        Raises:
+            VersionDamagedError: the file is missing or cannot be read.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - see events
+        from pyarrow import dataset  # noqa: PLC0415 - see events
+
+        path = self.folder / events_path(split)
+        try:
+            return dataset.dataset(path, format="parquet")
+        except (OSError, pa.ArrowException) as error:
+            raise VersionDamagedError(f"{path}: cannot be read ({error}); transform again") from None
 
     def events(self, split: Split, *, since: int | None = None) -> Iterator[EventBatch]:
         """The split's events in order of time, in batches; `since` leaves out those before that Unix second.

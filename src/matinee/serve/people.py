@@ -67,6 +67,8 @@ class People:
         self.items = RawIds(version.raw_items, version.manifest.items.kind)
         self.told = Told()
         self._past = [version.sequences(split) for split in SPLITS if split in past]
+        for each in self._past:
+            _ = each.items  # reads all of it: damage is told at the start, not to whoever asks about one person
         self._own: dict[int, list[int]] = {}
 
     def tell(self, user: str, item: str, timestamp: int) -> None:

@@ -111,8 +111,8 @@ class Batches:
         real = place < lengths[:, None]
         at = (begin[:, None] + place)[real]
         items, targets = np.zeros((2, *real.shape), np.int64)
-        items[real] = self._replaced_items(self.sequences.items[at], rng)
-        targets[real] = self._replaced_targets(self.sequences.items[at + 1], rng)
+        items[real] = self._replaced_items(self.sequences.take(at), rng)
+        targets[real] = self._replaced_targets(self.sequences.take(at + 1), rng)
         rows = self._replaced_users(windows.users, rng)
         negatives = self._negatives(targets, rng)
         mine = self._share

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import ServiceError, UsageError
+from matinee.serve.address import LOOPBACK, listen_on, read_token, url_of
 
 if TYPE_CHECKING:
     import socket
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PORT", "dashboard"]
 
 DEFAULT_PORT: Final = 8643
-_LOOPBACK: Final = "127.0.0.1"  # as in serve.address, which `import matinee` does without
 _DRAIN_S: Final = 1  # browsers connect again by themselves
-_PACKAGES: Final = {"nicegui": "dashboard", "msgspec": "dashboard"}
+_PACKAGES: Final = ("nicegui", "msgspec")
 
 
 def dashboard(
     *,
-    listen: str = _LOOPBACK,
+    listen: str = LOOPBACK,
     port: int = DEFAULT_PORT,
     token_file: Path | None = None,
     open: bool = False,  # noqa: A002 - the twin of --open
@@ -50,7 +50,6 @@ def dashboard(
     if missing:
         raise ServiceError(f"dashboard: {', '.join(missing)} not installed; pip install 'matinee[dashboard]'")
     from matinee.dashboard.app import build_app  # noqa: PLC0415 - `import matinee` imports this and must stay light
-    from matinee.serve.address import listen_on, read_token, url_of  # noqa: PLC0415 - as above
 
     folder = Path(data_dir).expanduser().absolute()
     if folder.exists() and not folder.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import ModelNotFoundError, UsageError, VersionNotFoundError
+from matinee.serve.address import LOCAL_NAMES, LOOPBACK, listen_on, read_token, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,6 @@ __all__ = ["BOARDS", "DEFAULT_PORT", "serve", "serve_in"]
 
 DEFAULT_PORT: Final = 8642
 BOARDS: Final = "serve"  # in the data folder: one folder a port, and how far each log has come
-_LOOPBACK: Final = "127.0.0.1"  # as in serve.address, which `import matinee` does without
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _MODELS: Final = "models/*/*/*/checkpoint.json"  # where `matinee train` leaves them
 
@@ -32,7 +32,7 @@ def serve(
     version: str | Path | None = None,
     past: Split = "train",
     rehearsal: str | None = None,
-    listen: str = _LOOPBACK,
+    listen: str = LOOPBACK,
     port: int = DEFAULT_PORT,
     token_file: Path | None = None,
     workers: int = 1,
@@ -75,7 +75,6 @@ def serve(
         ServiceError, DatabaseError, DiskFullError: Postgres does not start or answer, the port is taken, or a worker
             does not start.
     """
-    from matinee.serve.address import read_token  # noqa: PLC0415 - as below
     from matinee.stack import running  # noqa: PLC0415 - `import matinee` imports this module and must stay light
 
     data_dir = Path(data_dir).expanduser().absolute()
@@ -110,7 +109,7 @@ def serve_in(
     version: str | Path | None = None,
     past: Split = "train",
     rehearsal: str | None = None,
-    listen: str = _LOOPBACK,
+    listen: str = LOOPBACK,
     port: int = DEFAULT_PORT,
     token: str | None = None,
     workers: int = 1,
@@ -129,7 +128,6 @@ def serve_in(
     from matinee.model.opening import open_model  # noqa: PLC0415 - see serve
     from matinee.processes import birth_of  # noqa: PLC0415 - see serve
     from matinee.schema.layout import SPLITS  # noqa: PLC0415 - see serve
-    from matinee.serve.address import LOCAL_NAMES, listen_on, url_of  # noqa: PLC0415 - see serve
     from matinee.serve.behind import place_behind  # noqa: PLC0415 - see serve
     from matinee.serve.board import Board, ServerFacts, Wanted  # noqa: PLC0415 - see serve
     from matinee.serve.models import keep, title  # noqa: PLC0415 - see serve

@@ -15,6 +15,7 @@ from matinee.errors import UsageError
 from matinee.replay.address import Address, is_url
 from matinee.replay.client import LOST, NO_HTTP, TIME_LIMIT, Pool, Reply
 from matinee.replay.clock import Clock
+from matinee.replay.servers import look_at
 from recording_server import RecordingServer, problem
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def test_tls_with_a_certificate_that_is_trusted_or_not(tmp_path: Path, monkeypat
         assert not server.requests
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert exchange(server.url, [1])[0].status == 200
+        assert look_at("it", Address.of(server.url), None) == "toy@0"
 
 
 def test_what_waits_can_be_taken_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -171,5 +172,6 @@ def _client(address: Address, token: str | None) -> httpx.Client:
     import httpx  # noqa: PLC0415 - see look_at
 
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    # No proxy of the environment: the replay itself goes to the server without one.
-    return httpx.Client(base_url=address.url, headers=headers, timeout=_PATIENCE_S, trust_env=False)
+    # As the replay's own connections: the system's certificates, and no proxy of the environment.
+    verify = ssl.create_default_context() if address.is_secure else True
+    return httpx.Client(base_url=address.url, headers=headers, timeout=_PATIENCE_S, verify=verify, trust_env=False)

@@ -117,6 +117,8 @@ def _is_behind(link: Link, origin: Origin) -> bool:
         return True
     if link.kind in _OF_A_REPLAY and origin.replay is not None and link.what == origin.replay.name:
         return True
+    if link.kind == "evaluation":
+        return address(link.where) == address(str(origin.file))
     at = {address(str(folder)) for folder in origin.models}
     return link.kind in _OF_A_MODEL and (link.sha256 in origin.checkpoints or address(link.where) in at)
 

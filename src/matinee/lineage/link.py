@@ -21,7 +21,7 @@ class Link:
 
     Attributes:
         kind: see `Artifact`; 'base' is the version that this one goes on from.
-        what: the name of a source, an archive or a trained model, or the id of a version or a replay.
+        what: the name of a source, an archive or a trained model (its evaluation, too), or the id of a version or a replay.
         where: its address, without credentials.
         sha256: of the archive's bytes, of a version's `manifest.json`, a model's `checkpoint.json` or a replay's
             `report.json`; empty where none is known.
@@ -49,7 +49,7 @@ def told(artifact: Artifact, run: RecordedRun, detail: str) -> Link:
     """The link of something that the events tell of, and that is not looked at here."""
     return Link(
         kind=artifact.kind,
-        what=artifact.name if artifact.kind in {"run", "checkpoint", "report"} else artifact.version,
+        what=artifact.name if artifact.kind in {"run", "checkpoint", "evaluation", "report"} else artifact.version,
         where=artifact.location,
         sha256=artifact.sha256,
         run=run.id,

@@ -21,7 +21,8 @@ class Link:
 
     Attributes:
         kind: see `Artifact`; 'base' is the version that this one goes on from.
-        what: the name of a source, an archive or a trained model (its evaluation, too), or the id of a version or a replay.
+        what: the name of a source, an archive or a trained model (of its evaluation, too), or the id of a version or a
+            replay.
         where: its address, without credentials.
         sha256: of the archive's bytes, of a version's `manifest.json`, a model's `checkpoint.json` or a replay's
             `report.json`; empty where none is known.

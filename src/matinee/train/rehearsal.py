@@ -110,7 +110,9 @@ def rehearse_models(
         plan = Plan.of(model, settings, "auto")
         progress.say(f"model {model}")
         trained.append(train_in(services, folder, plan, data_dir=data_dir, lineage=lineage, progress=progress))
-    report = evaluate(*(each.folder for each in trained), version=folder, data_dir=data_dir, lineage=lineage, progress=progress)
+    report = evaluate(
+        *(each.folder for each in trained), version=folder, data_dir=data_dir, lineage=lineage, progress=progress
+    )
     return _trials(report.models, trained)
 
 

@@ -147,8 +147,8 @@ def _rates(found: dict[str, Any]) -> str:
     for suffix in ("csv", "zip"):
         way = found[suffix]
         told.append(
-            f"{way['rows_per_s'] / 1e6:.1f} M rows/s to {suffix.upper()} ({way['wall_s']:.1f} s, {way['cpu_s']:.1f} s of CPU, "
-            f"which is {found['rows'] / way['cpu_s'] / 1e6:.1f} M rows for each second of it, "
+            f"{way['rows_per_s'] / 1e6:.1f} M rows/s to {suffix.upper()} ({way['wall_s']:.1f} s, "
+            f"{way['cpu_s']:.1f} s of CPU, which is {found['rows'] / way['cpu_s'] / 1e6:.1f} M rows a second of it, "
             f"{way['size_bytes'] / 1e6:,.0f} MB, {way['peak_rss_bytes'] / 1e6:,.0f} MB of memory, libraries included)"
         )
     return (

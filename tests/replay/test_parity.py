@@ -58,6 +58,8 @@ def test_every_rank_is_the_evaluations(
             check_figures(done.report.facts["arms"][arm], expected)
         if len([events for events in told_by_workers(servers["two"]) if events]) == WORKERS["two"]:
             return
+        for server in servers.values():
+            server.stop()
     pytest.fail("one worker has taken all connections before the other woke up, five times")
 
 

@@ -65,10 +65,12 @@ class Bench:
         out, busy = self._folder / f"replay-{self._played}", busy_share()
         words = [
             sys.executable, "-m", "matinee", "replay", self._version.folder, "--against", against, "--limit", events,
-            "--out", out, "--connections", self._chosen.connections, "--workers", self._chosen.workers,
-            "--data-dir", self._folder / "data", "--quiet",
+            "--out", out, "--workers", self._chosen.workers, "--data-dir", self._folder / "data", "--quiet",
         ]  # fmt: skip
-        words += ["--as-fast-as-possible"] if rate is None else ["--rate", f"{rate:.1f}"]
+        if rate is None:
+            words += ["--as-fast-as-possible", "--connections", self._chosen.connections]
+        else:
+            words += ["--rate", f"{rate:.1f}", "--connections", self._chosen.open_connections]
         subprocess.run([str(word) for word in words], check=True)
         record = _measured(out) | {"busy_before": busy, "rate": rate and round(rate, 1)}
         print(
@@ -118,6 +120,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=15_000, help="of a replay, at most 96,000")
     parser.add_argument("--alone", type=int, default=40_000, help="events told to the empty server")
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--open-connections", type=int, default=128, help="at a rate, where people do not share them")
     parser.add_argument("--workers", type=int, default=1, help="of the server")
     parser.add_argument("--results", type=Path, default=_RESULTS)
     chosen = parser.parse_args()
@@ -132,7 +135,7 @@ def main() -> int:
                 print(f"round {number}", flush=True)
                 for way, record in bench.round().items():
                     rounds.setdefault(way, []).append(record)
-    settings = {key: getattr(chosen, key) for key in ("events", "alone", "connections", "workers")}
+    settings = {key: getattr(chosen, key) for key in ("events", "alone", "connections", "open_connections", "workers")}
     result = {"machine": describe_machine(_LIBRARIES), "load_before": load, "busy_before": busy} | settings
     result |= {"rounds": rounds, "bars": serve_report.bars_of_replay(rounds)}
     chosen.results.write_text(json.dumps(result, indent=2) + "\n")

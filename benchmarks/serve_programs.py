@@ -77,13 +77,20 @@ def _running(command: Sequence[str], said: object, output: object = None) -> Ite
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """All of its group: a child that lives on would answer for the next server on its port."""
+    deadline_s = time.monotonic() + _PATIENCE_S / 4
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        while True:
+            process.poll()  # or it stays in its group as a zombie
+            os.killpg(process.pid, 0)
+            if time.monotonic() > deadline_s:
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.05)
 
 
 def _answers(health: str) -> bool:

@@ -131,7 +131,8 @@ def _replay(result: Result) -> list[str]:
             f"{median(each['client_share'] for each in rounds):.0%} |"
         )
     complaints = sorted({each["complaint"] for rounds in result["rounds"].values() for each in rounds} - {""})
-    return [*lines, "", *(f"The client says: {text}." for text in complaints), *_bars(result), ""]
+    said = [line for text in complaints for line in (f"The client says: {text}.", "")]
+    return [*lines, "", *said, *_bars(result), ""]
 
 
 def _conditions(result: Result) -> str:
@@ -143,7 +144,8 @@ def _conditions(result: Result) -> str:
     quiet = "a quiet machine" if max(before) <= _QUIET else "**not a quiet machine**"
     return (
         f"{machine['processor']}, {machine['cores']} cores; {machine['kernel']}; Python {machine['python']}; "
-        f"{libraries}; {machine['day']}. {len(rounds)} rounds, {result['connections']} connections. "
+        f"{libraries}; {machine['day']}. {len(rounds)} rounds, {result['connections']} connections"
+        f"{', ' + str(result['open_connections']) + ' in the open loop' if 'open_connections' in result else ''}. "
         f"Before the runs others used {busy:.0%} of the cores (median; at most {max(before):.0%}): {quiet}."
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +19,6 @@ from matinee.version import open_version
 from small_version import small_version
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matinee.version import Version
 
 ROWS = [(7, 50, 1), (8, 60, 2), (7, 60, 3), (9, 50, 3), (8, 70, 4), (7, 70, 5), (9, 80, 6), (8, 50, 7)]
@@ -189,6 +189,22 @@ def test_polars_reads_a_version(version: Version) -> None:
     assert by_path.equals(lazy.collect())
 
 
+def test_the_pages_examples_run(tmp_path: Path) -> None:
+    pytest.importorskip("polars", reason="Polars is not there; it comes with the extra 'bench'")
+    pytest.importorskip("duckdb", reason="DuckDB is not there; it comes with the extra 'bench'")
+    rows = [(user, item % 5, 879_999_990 + 20 * item + user) for item in range(4) for user in range(20)]
+    made = small_version(tmp_path, rows, name="ml-100k")
+    made.folder.rename(_place(Path("matinee-data"), made))
+    page = (Path(__file__).parents[1] / "docs" / "reading.md").read_text()
+    code = "".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    found: dict[str, Any] = {}
+    exec(compile(code, "reading.md", "exec"), found)
+    late = [row for row in found["version"].dataset("train").to_table().to_pylist() if row["timestamp"] >= 880_000_000]
+    assert found["late"].to_dicts() == late
+    assert [len(users) for users, _ in found["loader"]] == [20]
+    assert found["train"].collect().height == made.certificate.train.rows
+
+
 def test_duckdb_reads_a_version(version: Version) -> None:
     duckdb = pytest.importorskip("duckdb", reason="DuckDB is not there; it comes with the extra 'bench'")
     with duckdb.connect() as database:
@@ -200,11 +216,17 @@ def test_duckdb_reads_a_version(version: Version) -> None:
 
 
 def test_a_version_is_opened_by_whatever_names_it(version: Version, tmp_path: Path) -> None:
-    place = tmp_path / "data" / "versions" / "log" / version.id
-    place.parent.mkdir(parents=True)
+    place = _place(tmp_path / "data", version)
     version.folder.rename(place)
     for words in (None, "log", version.id[:6], f"log@{version.id[:4]}", place, str(place)):
         opened = matinee.open_version(words, data_dir=tmp_path / "data")
         assert (opened.id, opened.folder) == (version.id, place)
     with pytest.raises(VersionNotFoundError, match="version 'films': no folder of that name"):
         matinee.open_version("films", data_dir=tmp_path / "data")
+
+
+def _place(data_dir: Path, version: Version) -> Path:
+    """Where a data folder has that version; the folders above it are made."""
+    place = data_dir / "versions" / version.name / version.id
+    place.parent.mkdir(parents=True)
+    return place

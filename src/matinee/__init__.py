@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 # first must not change what `matinee.rehearse` means. They are light themselves. (`from matinee.train import loop` and
 # `from matinee.train.loop import fit` find the room of that name; `import matinee.train.loop as loop` does not.)
 from matinee.dashboard.stage import dashboard
+from matinee.export import export
 from matinee.register import register
 from matinee.rehearse import rehearse
 from matinee.replay_and_report import replay
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from matinee.stack.restore import restore
     from matinee.stack.status import status
     from matinee.store import remotes as stores
-    from matinee.train.export import export
     from matinee.train.report import evaluate
 
     __version__: str
@@ -96,7 +96,6 @@ _PLACES = {
     "doctor": ("matinee.checkup.doctor", "doctor"),
     "down": ("matinee.stack.lifecycle", "down"),
     "evaluate": ("matinee.train.report", "evaluate"),
-    "export": ("matinee.train.export", "export"),
     "extract": ("matinee.etl.stages", "extract"),
     "load": ("matinee.etl.stages", "load"),
     "logs": ("matinee.stack.logs", "logs"),

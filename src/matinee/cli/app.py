@@ -183,11 +183,14 @@ COMMANDS = (
     Command(
         "export",
         "matinee.cli.export:export",
-        "Write a trained model as one file for other programs, and compare it with the original.",
+        "Write a trained model as one file for other programs, or a version as the files that other trainers read.",
         (
             "matinee export ml-100k/sse-pt",
             "matinee export ml-100k/sse-pt --format pth --out sse-pt.pth",
             "matinee export sse-pt.pth --format safetensors --out models/mine",
+            "matinee export ml-100k --format recbole --out recbole",
+            "matinee export ml-100k --format sasrec --out sasrec/data",
+            "matinee export ml-100k --format hf --out ml-100k-parquet",
         ),
         "export",
     ),

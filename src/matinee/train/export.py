@@ -77,9 +77,7 @@ def export(
     original, facts = checkpoint.load(folder)
     if format == "onnx":
         return write_onnx(original, facts, Path(out or folder / checkpoint.ONNX))
-    if format == "pth":
-        return _to_pth(original, facts, Path(out or folder / "model.pth"))
-    raise UsageError(f"--format {format!r}: expected onnx, pth or safetensors")
+    return _to_pth(original, facts, Path(out or folder / "model.pth"))
 
 
 def write_onnx(model: Recommender, facts: CheckpointFacts, path: Path) -> Exported:

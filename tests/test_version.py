@@ -132,7 +132,8 @@ def test_opening_reads_no_item(version: Version, monkeypatch: pytest.MonkeyPatch
     sequences = open_version(version.folder).sequences("train")
     assert (sequences.users, sequences.events, read) == (3, 4, [])
     assert isinstance(sequences.items, np.memmap)
-    assert read == [4]
+    sequences.of(1)
+    assert read == [4], "what has been checked as a whole is not checked again"
 
 
 def test_sequences_that_are_no_array_are_not_read(version: Version) -> None:

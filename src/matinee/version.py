@@ -75,6 +75,7 @@ class Sequences:
         """
         for start in range(0, self._items.size, _CHECKED_AT_ONCE):
             self._checked(self._items[start : start + _CHECKED_AT_ONCE])
+        self._largest = None  # all of it has been seen to
         return self._items
 
     def of(self, user: int) -> NDArray[np.int32]:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,6 +87,8 @@ class ExportFolder:
         with (self._folder / path).open("wb") as raw:
             file = HashedFile(raw)
             yield file
+            raw.flush()
+            os.fsync(raw.fileno())  # before the folder gets the name that says that all is there
         self._files.append(ExportFile(path, file.size_bytes, file.sha256, rows))
 
 

@@ -66,7 +66,9 @@ class UserHistories(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         user = int(self.users[place])
         items = np.concatenate([part.of(user) for part in self._parts], dtype=np.int64)
-        return torch.tensor(user), torch.from_numpy(items if self.last is None else items[-self.last :])
+        if self.last is not None:
+            items = items[-self.last :].copy()  # a worker sends a view with all that lies behind it
+        return torch.tensor(user), torch.from_numpy(items)
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapped array would be pickled as a copy of all its bytes.

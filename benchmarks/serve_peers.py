@@ -1,8 +1,8 @@
 """The same ONNX file behind MLflow and LitServe, at each setting that could be a peer's best on two cores.
 
 They answer for the same user and the same history and keep nothing: no histories, no counts, no events. All of them
-rank inside the graph. MLflow's ONNX flavour answers with whatever the graph gives, so with 24,000 scores too (*whole
-graph*); *lists alone* is the same graph with its other outputs removed, which somebody has to think of.
+rank inside the graph. MLflow's ONNX flavour answers with whatever the graph gives, so with 24,000 scores too; *cut to
+the list* is another file, the same graph without its other outputs, which somebody has to think of.
 """
 
 from __future__ import annotations
@@ -108,11 +108,8 @@ class _LitServe(Peer):
 
 
 PEERS: dict[str, dict[str, Peer]] = {
-    "mlflow": {
-        "whole graph, 1 worker": _MLflow(1, whole=True),
-        "lists alone, 1 worker": _MLflow(1),
-        "lists alone, 2 workers": _MLflow(2),
-    },
+    "mlflow": {"1 worker": _MLflow(1, whole=True), "2 workers": _MLflow(2, whole=True)},
+    "mlflow, graph cut to the list": {"1 worker": _MLflow(1), "2 workers": _MLflow(2)},
     "litserve": {
         "one by one, 1 worker": _LitServe(1, batch=1),
         "batches, 1 worker": _LitServe(1),

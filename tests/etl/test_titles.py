@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from matinee.etl.titles import Title, Titles, read_titles
 from matinee.schema.manifest import SourceEntry
 from matinee.version import open_version
-from small_version import small_version
+from small_version import next_version, small_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,6 +147,26 @@ def test_the_fetched_archive_serves_where_the_version_kept_none(plain: Version, 
     archive = tmp_path / "archives" / "log.zip"
     archive.write_bytes(archive.read_bytes()[::-1])
     assert read_titles(version, archives=tmp_path / "archives").note == "raw ids stand for titles: log.zip is not here"
+
+
+def test_a_version_of_events_told_has_the_titles_of_the_one_that_it_goes_on_from(tmp_path: Path) -> None:
+    first = small_version(tmp_path / "first", EVENTS, beside={"u.item": U_ITEM.decode("latin-1")}).folder
+    place = tmp_path / "versions" / open_version(first).id
+    place.parent.mkdir()
+    base = open_version(first.rename(place))
+    folder, known = base.folder, base
+    for event in range(2):  # the second goes on from a version that has no archive itself
+        made = next_version(tmp_path / str(event), known, [(9, 51 + event, 10**6 + event)]).folder
+        folder = made.rename(place.parent / open_version(made).id)
+        known = open_version(folder)
+    titles = read_titles(known)
+    assert titles.note == f"titles of 3 of {known.items} items from u.item in log.zip"
+    assert (titles.of(2).text, titles.of(52)) == ("GoldenEye", Title(52, "52"))
+
+    (base.folder / "manifest.json").write_text((base.folder / "manifest.json").read_text() + "\n")
+    assert read_titles(known).note.endswith("goes on from, is not beside it"), "that is another version now"
+    shutil.rmtree(base.folder)
+    assert base.id in read_titles(known).note
 
 
 def test_a_manifest_cannot_lead_to_another_folder(plain: Version, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What items are called: titles, years and genres from the movie file of the archive that a version came from.
 
+A version made of events told has no such archive; the one that it goes on from has, or the one before that.
+
 The archive is distrusted as any source is: nothing is unpacked to disk, sizes are bounded, and what would move a
 terminal's cursor is left out of a title. Titles are for people to read; no number depends on them, so an archive that
 has none, or cannot be read, is said and not fatal.
@@ -15,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from matinee.errors import SourceError
+from matinee.errors import SourceError, VersionError, VersionNotFoundError
 from matinee.etl.archive import ArchiveLimits, list_members, open_log
 from matinee.etl.digest import file_sha256
-from matinee.schema.layout import RAW
+from matinee.schema.layout import MANIFEST, RAW
+from matinee.schema.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from matinee.etl.archive import Member
+    from matinee.schema.manifest import SourceEntry
     from matinee.version import Version
 
 __all__ = ["Title", "Titles", "read_titles"]
@@ -75,12 +79,17 @@ def read_titles(version: Version, *, archives: Path | None = None) -> Titles:
     """The titles of the version's items.
 
     Args:
-        version: its archive is looked for in its own `raw/`.
+        version: its archive is looked for in its own `raw/`; of a version that goes on from another, that one's is,
+            where it lies beside it.
         archives: a folder of fetched archives, where it is looked for otherwise; its bytes must be those that the
             manifest names.
     """
-    source = version.manifest.source
-    path = _archive(version, archives)
+    try:
+        folder, manifest = _first(version)
+    except VersionError as error:
+        return Titles(f"{_INSTEAD}: {error}", {})
+    source = manifest.source
+    path = _archive(folder, source, archives)
     if path is None:
         return Titles(f"{_INSTEAD}: {source.archive} is not here", {})
     try:
@@ -109,11 +118,26 @@ _NO_GENRES: Final = "(no genres listed)"
 _YEAR: Final = re.compile(r"(.+\S)\s*\((\d{4})\)", re.DOTALL)
 
 
-def _archive(version: Version, archives: Path | None) -> Path | None:
-    """Where the version's source lies on this machine."""
-    source = version.manifest.source
+def _first(version: Version) -> tuple[Path, Manifest]:
+    """The version that began with an archive, and its folder: this one, or the first of those that it goes on from.
+
+    Raises:
+        VersionError: one of those is not beside this one, or cannot be read.
+    """
+    folder, manifest = version.folder, version.manifest
+    while (base := manifest.base) is not None:
+        folder = folder.parent / PurePosixPath(base.version).name
+        path = folder / MANIFEST
+        if not path.is_file() or file_sha256(path) != base.manifest_sha256:
+            raise VersionNotFoundError(f"version {base.version}, which {manifest.id} goes on from, is not beside it")
+        manifest = Manifest.read(folder)
+    return folder, manifest
+
+
+def _archive(folder: Path, source: SourceEntry, archives: Path | None) -> Path | None:
+    """Where the source of the version in `folder` lies on this machine."""
     name = PurePosixPath(source.archive).name  # whatever a manifest says, it is looked for there and nowhere else
-    own = version.folder / RAW / name
+    own = folder / RAW / name
     if own.is_file():
         return own
     fetched = None if archives is None else archives / name

@@ -35,6 +35,12 @@ def test_only_who_calls_this_machine_by_its_own_name_may_look(shown: Shown) -> N
     assert get(shown.url, origin=shown.url).status_code == 200
 
 
+def test_another_loopback_address_is_a_name_as_well(house: Path, start: Starter) -> None:
+    url = start(house, "--listen", "127.0.0.2").url
+    assert get(url).status_code == 200
+    assert get(url, host="matinee.example").status_code == 421
+
+
 @pytest.mark.parametrize(("origin", "status"), [("http://matinee.example", b"403"), ("", b"101")])
 def test_no_other_page_may_listen(shown: Shown, origin: str, status: bytes) -> None:
     host, _, port = shown.url.removeprefix("http://").partition(":")

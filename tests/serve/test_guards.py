@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from matinee.errors import ServiceError, UsageError
-from matinee.serve.address import listen_on, read_token
+from matinee.serve.address import host_of, listen_on, local_names, read_token
 from matinee.serve.stage import serve_in
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ def test_others_reach_it_with_a_token_only() -> None:
     listener = listen_on("127.0.0.1", 0, open_to_all=True)
     with listener, pytest.raises(ServiceError, match="choose another with --port"):
         listen_on("127.0.0.1", listener.getsockname()[1], open_to_all=True)
+
+
+def test_this_machine_is_called_by_the_address_that_it_listens_at_as_well() -> None:
+    assert local_names("127.0.0.1") == {"localhost", "127.0.0.1", "[::1]"}
+    assert local_names("127.0.0.2") - local_names("127.0.0.1") == {"127.0.0.2"}
+    assert host_of({b"host": b"[::1]:8642"}) in local_names("::1")
 
 
 def test_impossible_limits_are_refused(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ _FILE_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; i
 _RECONNECT_S: Final = 10.0  # a page whose connection broke off for this long finds itself as it was
 
 
-def build_app(data_dir: Path, token: str | None, port: int) -> Door:
-    """The application for one data folder; one a process, as NiceGUI's own is."""
+def build_app(data_dir: Path, token: str | None, port: int, names: frozenset[str]) -> Door:
+    """The application for one data folder, behind its `Door`; one a process, as NiceGUI's own is."""
     lookout = Lookout(data_dir)
     app = FastAPI(openapi_url=None)
 
@@ -55,4 +55,4 @@ def build_app(data_dir: Path, token: str | None, port: int) -> Door:
         reconnect_timeout=_RECONNECT_S,
         show_welcome_message=False,
     )
-    return Door(app, token, port)
+    return Door(app, token, port, names)

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from matinee.serve.address import LOCAL_NAMES, host_of
+from matinee.serve.address import host_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,11 +44,12 @@ class Door:
         app: the page.
         token: that every request needs; None lets in whoever calls this machine by a name of its own.
         port: where it listens: a browser keeps one cookie a host, and this machine may have several servers.
+        names: what a request may call this machine where no token is asked for.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, port: int) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, port: int, names: frozenset[str]) -> None:
         self.app = app  # by this name NiceGUI finds itself in its server
-        self._token, self._cookie_name = token, f"matinee-{port}"
+        self._token, self._cookie_name, self._names = token, f"matinee-{port}", names
         self._cookie = "" if token is None else hmac.new(token.encode(), b"dashboard", hashlib.sha256).hexdigest()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,8 +67,8 @@ class Door:
 
     async def _refusal(self, scope: Scope, receive: Receive) -> Response | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        if self._token is None and host_of(headers) not in LOCAL_NAMES:
-            return PlainTextResponse(f"this page is called {', '.join(sorted(LOCAL_NAMES))} here", 421)
+        if self._token is None and host_of(headers) not in self._names:
+            return PlainTextResponse(f"this page is called {', '.join(sorted(self._names))} here", 421)
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and urlsplit(origin).netloc.lower() != headers.get(b"host", b"").decode("latin-1").lower():
             return PlainTextResponse("another page has no business here", 403)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import ServiceError, UsageError
-from matinee.serve.address import LOOPBACK, listen_on, read_token, url_of
+from matinee.serve.address import LOOPBACK, listen_on, local_names, read_token, url_of
 
 if TYPE_CHECKING:
     import socket
@@ -67,7 +67,7 @@ def dashboard(
             if ready is not None:
                 ready(url)
 
-        _run(build_app(folder, token, bound), listener, announce)
+        _run(build_app(folder, token, bound, local_names(listen)), listener, announce)
 
 
 def _run(app: object, listener: socket.socket, ready: Callable[[], None]) -> None:

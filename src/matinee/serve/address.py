@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["LOCAL_NAMES", "LOOPBACK", "host_of", "listen_on", "read_token", "url_of"]
+__all__ = ["LOOPBACK", "host_of", "listen_on", "local_names", "read_token", "url_of"]
 
 LOOPBACK: Final = "127.0.0.1"
-# What a request may call this machine. A page in somebody's browser that makes its own name lead here (DNS rebinding)
-# sends another.
-LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def listen_on(address: str, port: int, *, open_to_all: bool) -> socket.socket:
@@ -66,6 +64,14 @@ def read_token(path: Path) -> str:
 def url_of(address: str, port: int) -> str:
     """How a browser or a client reaches what listens there."""
     return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def local_names(address: str) -> frozenset[str]:
+    """What a request may call this machine that listens at a loopback address, which may be 127.0.0.2 as well.
+
+    A page in somebody's browser that makes its own name lead here (DNS rebinding) sends another.
+    """
+    return _LOCAL_NAMES | {f"[{address}]" if ":" in address else address}
 
 
 def host_of(headers: Mapping[bytes, bytes]) -> str:

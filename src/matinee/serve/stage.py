@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from matinee.errors import ModelNotFoundError, UsageError, VersionNotFoundError
-from matinee.serve.address import LOCAL_NAMES, LOOPBACK, listen_on, read_token, url_of
+from matinee.serve.address import LOOPBACK, listen_on, local_names, read_token, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ def serve_in(
             after=after,
             board=board.folder,
             position=data_dir / BOARDS / f"{log.replace('/', '@')}.position",
-            hosts=LOCAL_NAMES if token is None else None,
+            hosts=local_names(listen) if token is None else None,
             token=token,
             threads=max(1, len(os.sched_getaffinity(0)) // workers),
             max_batch=max_batch,

@@ -59,6 +59,23 @@ def test_the_newest_run_counts_and_those_of_other_versions_do_not() -> None:
     assert states(replace(NOTHING, runs=(run("extract", version="", sha256="6d"),)))["extract"] == "waiting"
 
 
+def test_events_told_are_extract_and_transform_of_the_version_made_of_them_and_of_no_other() -> None:
+    told = run("from-events", version="ffff", sha256="bb")
+    seen = replace(NOTHING, runs=(replace(told, inputs=(Artifact("version", "log", "v", "aa", version="0a1b"),)),))
+    assert states(seen) == dict.fromkeys(STAGES, "waiting")
+    made = states(seen, replace(VERSION, id="ffff"))
+    assert [name for name, state in made.items() if state == "done"] == ["extract", "transform"]
+    nothing = RecordedRun("1", "from-events", "FAIL", AT, AT, error="SourceNotFoundError: no event was told")
+    assert "failed" not in states(replace(NOTHING, runs=(nothing,))).values()
+
+
+def test_a_training_that_started_from_a_model_is_none_of_that_models_version() -> None:
+    parent = Artifact("checkpoint", "sse-pt", "m", "cc", version="0a1b")
+    seen = replace(NOTHING, runs=(replace(run("train", version="ffff"), inputs=(parent,)),))
+    assert states(seen)["train"] == "waiting"
+    assert states(seen, replace(VERSION, id="ffff"))["train"] == "done"
+
+
 def test_a_command_at_work_is_at_its_stage() -> None:
     seen = replace(NOTHING, runs=(run("transform"),), works=(work("transform", "read", 50, 200),))
     stage = next(stage for stage in journey(seen, VERSION) if stage.name == "transform")
@@ -94,6 +111,8 @@ def test_evaluations_servers_replays_and_reports_are_known_by_what_they_leave() 
     seen = replace(NOTHING, trainings=(model, other), servers=(server,), replays=(replay,))
     told = {stage.name: stage for stage in journey(seen, VERSION)}
     assert (told["evaluate"].state, told["evaluate"].detail) == ("done", "1 of 2 models")
+    alone = {stage.name: stage for stage in journey(replace(seen, trainings=(model,)), VERSION)}
+    assert alone["evaluate"].detail == "1 model"
     assert (told["serve"].state, told["serve"].detail) == ("running", "sse-pt 0a")
     assert (told["replay"].state, told["replay"].share) == ("running", 0.25)
     assert told["report"].state == "waiting"

@@ -20,6 +20,7 @@ __all__ = ["STAGES", "Stage", "journey"]
 # In the order of the journey. The last four are known by what they leave behind; lineage tells of the others.
 STAGES: Final = ("extract", "transform", "load", "register", "train", "evaluate", "serve", "replay", "report")
 _JOBS: Final = {"track": "train", "export": "train"}  # jobs and phases that are a part of a stage
+_FROM_EVENTS: Final = "from-events"  # both extract and transform, of events told
 _WALKS_ALL: Final = "rehearse"
 
 
@@ -93,9 +94,14 @@ def _recorded(name: str, seen: Snapshot, version: VersionFacts | None) -> Stage:
 
 def _runs_of(name: str, runs: Iterable[RecordedRun], version: VersionFacts | None) -> Iterator[RecordedRun]:
     for run in runs:
+        if run.job == _FROM_EVENTS and name in {"extract", "transform"}:
+            if version is not None and any(artifact.version == version.id for artifact in run.outputs):
+                yield run  # what it read is another version's
+            continue
         if run.job != name:
             continue
-        artifacts = (*run.inputs, *run.outputs)
+        # A model that a training started from is of another version.
+        artifacts = (*(each for each in run.inputs if each.kind != "checkpoint"), *run.outputs)
         ours = version is None or any(
             artifact.version == version.id or (name == "extract" and artifact.sha256 == version.source_sha256)
             for artifact in artifacts
@@ -109,7 +115,8 @@ def _evaluated(seen: Snapshot, version: VersionFacts | None) -> Stage:
     count = sum(bool(each.evaluations) for each in ours)
     if not count:
         return Stage("evaluate", "waiting", "not yet")
-    return Stage("evaluate", "done", f"{count} of {len(ours)} models" if count < len(ours) else f"{count} models")
+    models = f"{len(ours)} model{'s' if len(ours) > 1 else ''}"
+    return Stage("evaluate", "done", f"{count} of {models}" if count < len(ours) else models)
 
 
 def _served(seen: Snapshot, version: VersionFacts | None) -> Stage:

@@ -34,7 +34,7 @@ class Replay:
         state: 'running', 'finished', 'interrupted', 'failed', or 'silent': it says that it runs, and has not been
             heard of for some time.
         began, updated: ISO 8601.
-        told, events: how many events of the first arm were told, and how many there are.
+        told, events: how many events the arm that is behind was told, and how many there are.
         arms: figures by arm, from the report where there is one.
         windows: by arm, over time.
         source: the file that the figures are read from.
@@ -92,7 +92,7 @@ def _replay(folder: Path, reading: Reading) -> Replay | None:
         state=_state(first, finished=told is report),
         began=text(first, "began"),
         updated=text(first, "updated"),
-        told=max((int(number(each, "told") or 0) for each in arms.values()), default=0),
+        told=min((int(number(each, "told") or 0) for each in arms.values()), default=0),
         events=int(number(first, "events") or number(told, "events") or 0),
         arms=arms,
         windows=_windows(first),

@@ -97,7 +97,7 @@ def test_an_unknown_interface_is_said_with_those_that_are_there() -> None:
 
 @pytest.mark.parametrize("name", ["every_s", "seconds"])
 def test_a_time_that_cannot_be_is_refused_at_the_call(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} is 0, expected more than 0"):
+    with pytest.raises(UsageError, match=f"{name} is 0, expected a number of seconds above 0"):
         monitor("lo", **{name: 0})  # type: ignore[arg-type]
 
 

@@ -81,7 +81,7 @@ def monitor(
     """
     for name, value in (("every_s", every_s), ("seconds", seconds)):
         if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name} is {value:g}, expected more than 0")
+            raise UsageError(f"{name} is {value:g}, expected a number of seconds above 0")
     # Here and not in the generator, so that what is wrong is said by the call and not by the first reading.
     return _readings(Meter(*interfaces), every_s, every_s if once else seconds)
 

@@ -172,15 +172,19 @@ def test_another_version_than_was_played_is_refused(played: Played, tmp_path: Pa
 def test_both_or_a_number_that_cannot_be_is_a_wrong_call(played: Played) -> None:
     with pytest.raises(UsageError, match="replay and against are both given"):
         ask_now(played, replay=played.replay)
+    with pytest.raises(UsageError, match="seed is -1, expected 0 or more"):
+        matinee.person(seed=-1, data_dir=played.data_dir)
     for name in ("first", "steps"):
         with pytest.raises(UsageError, match=f"{name} is 0, expected 1 or more"):
             matinee.person(data_dir=played.data_dir, **{name: 0})
 
 
 def test_a_server_that_wants_its_token_or_is_none_is_said(played: Played) -> None:
-    with pytest.raises(ServiceError, match=rf"{played.url}/v1/users/.*401.*expected a server of 'matinee serve'"):
+    with pytest.raises(ServiceError, match=rf"{played.url}/v1/users/.*: 401, .* token of --token-file"):
         matinee.person(against=played.url, data_dir=played.data_dir)
-    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9/v1/.*refused"):
+    with pytest.raises(ServiceError, match="history: 422, last is '2000', expected 0 to 1000"):
+        ask_now(played, last=2000)
+    with pytest.raises(ServiceError, match=r"127\.0\.0\.1:9/v1/.*refused; expected a server of 'matinee serve'"):
         matinee.person(against="http://127.0.0.1:9", data_dir=played.data_dir)
 
 

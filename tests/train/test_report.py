@@ -188,8 +188,11 @@ def test_what_is_not_there_is_named(data: Path) -> None:
     (folder,) = (data / "models" / "log").glob("*/markov-*")
     with pytest.raises(UsageError, match="named 2 times"):
         matinee.evaluate("log/markov", folder, data_dir=data)
-    with pytest.raises(UsageError, match="k is 0"):
-        matinee.evaluate("log/markov", k=0, data_dir=data)
+    for k in (0, 99_999_999):
+        with pytest.raises(UsageError, match=f"k is {k}, expected 1 to 1,000"):
+            matinee.evaluate("log/markov", k=k, data_dir=data)
+    with pytest.raises(UsageError, match="seed is -1, expected 0 or more"):
+        matinee.evaluate("log/markov", seed=-1, data_dir=data)
     shutil.rmtree(data / "versions")
     with pytest.raises(VersionNotFoundError, match=r"no folder of that name.*\(--version says which one"):
         matinee.evaluate("log/markov", data_dir=data)

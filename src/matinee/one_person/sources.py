@@ -33,6 +33,8 @@ __all__ = ["FromReplay", "FromServer"]
 
 _MOST_HISTORY: Final = 10_000  # that a question may have (docs/serving.md); a model sees far less
 _PATIENCE_S: Final = 10.0
+_PROBLEM: Final = "application/problem+json"  # what our servers explain a refusal in
+_LONGEST_SHOWN: Final = 100  # characters of a path, which a user's id is part of
 _ANSWERED: Final = OUTCOMES[0]
 
 
@@ -161,12 +163,19 @@ class FromServer:
     def _answer(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
             answered = self._client.request(method, path, **request)
-            answered.raise_for_status()
+            if answered.headers.get("content-type") != _PROBLEM:
+                answered.raise_for_status()
             answer: dict[str, Any] = answered.json()
-        except (self._failure, ValueError) as error:
-            why = str(error).partition("For more")[0].strip()
-            raise ServiceError(f"{self.label}{path}: {why}; expected a server of 'matinee serve'") from None
-        return answer
+            if answered.is_success:
+                return answer
+            why = f"{answered.status_code}, {answer['detail']}"
+        except (self._failure, ValueError, KeyError, TypeError) as error:
+            why = f"{str(error).partition(' for url')[0]}; expected a server of 'matinee serve'"
+        raise ServiceError(f"{self.label}{_shown(path)}: {why}")
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= _LONGEST_SHOWN else f"{path[:_LONGEST_SHOWN]}..."
 
 
 def _offer(answer: dict[str, Any], titles: Titles) -> Offer:

@@ -158,8 +158,10 @@ def draw(source: Source, *, warm: bool | None = None, seed: int = 0) -> int | st
         seed: of the draw.
 
     Raises:
-        UsageError: there is no such person.
+        UsageError: there is no such person, or the seed is none.
     """
+    if seed < 0:
+        raise UsageError(f"seed is {seed}, expected 0 or more")
     stream = source.stream
     wanted = source.known()
     if warm is not None:

@@ -65,10 +65,10 @@ class Ranking:
         among("protocol", self.protocol, get_args(Protocol))
         if self.negatives and self.protocol == "time":
             raise UsageError("negatives belong to the protocol leave-one-out; the protocol time ranks the catalogue")
-        for name in ("negatives", "users", "limit"):
+        for name, least in (("negatives", 0), ("users", 1), ("limit", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and value < (name != "negatives"):
-                raise UsageError(f"{name} is {value}, expected {'0 or more' if name == 'negatives' else '1 or more'}")
+            if value is not None and value < least:
+                raise UsageError(f"{name} is {value}, expected {least} or more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from matinee.errors import ModelError, UsageError, VersionNotFoundError
 from matinee.model.atomic import atomic, make_folder, write_atomically
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matinee.version import Version
 
 __all__ = ["Evaluated", "Report", "evaluate"]
+
+_MOST_K: Final = 1000  # as of a server; every event keeps its list until all are ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ def evaluate(
     from matinee.train.find import find_model_folder, find_version_folder  # noqa: PLC0415 - as above
     from matinee.version import open_version  # noqa: PLC0415 - as above
 
-    if k < 1:
-        raise UsageError(f"k is {k}, expected 1 or more")
+    if not 1 <= k <= _MOST_K:
+        raise UsageError(f"k is {k}, expected 1 to {_MOST_K:,}")
     folders = [find_model_folder(one, data_dir, progress=progress) for one in (model, *models)]
     facts = [checkpoint.read_facts(folder) for folder in folders]
     labels = _labels(folders, [one.model for one in facts])

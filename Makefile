@@ -48,11 +48,11 @@ $(VENV)/.core: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,cloud,dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,spark,cloud,dev]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,cloud,dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[stack,train,serve,dashboard,spark,cloud,dev,bench]'
 	touch $@
 
 $(OPENSTACK)/.installed: $(OPENSTACK_LOCK)

@@ -66,6 +66,7 @@ def test_entries_are_the_events_by_user(
     assert all(tensor.dtype == torch.int64 for entry in entries for tensor in entry)
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # said from Python 3.12 on
 @pytest.mark.parametrize(("start", "workers"), [("fork", 2), ("spawn", 1)])
 def test_workers_of_a_loader_read_them(version: Version, start: str, workers: int) -> None:
     histories = UserHistories(version, last=5)

@@ -180,7 +180,7 @@ def replay(
     )
     chosen = _chosen(against, arms, data_dir, progress)
     if dry_run:
-        return _preview(opened, plan, chosen)
+        return _preview(opened, plan, chosen, workers)
     stage = _Stage(opened, plan, chosen, data_dir.expanduser().absolute(), lineage, show, progress)
     done = stage.run(out=out, again=again, workers=workers, token_file=token_file)
     return stage.publish(done, track=track, store=store, endpoint=endpoint)
@@ -329,14 +329,14 @@ def _against(name: str, what: str, data_dir: Path, progress: Progress) -> Agains
     return Against.model(name, find_model_folder(what, data_dir, progress=progress))
 
 
-def _preview(version: Version, plan: Plan, arms: Sequence[Against]) -> Preview:
+def _preview(version: Version, plan: Plan, arms: Sequence[Against], workers: int) -> Preview:
     import numpy as np  # noqa: PLC0415 - see replay
 
     from matinee.replay.clock import due_us  # noqa: PLC0415 - as above
     from matinee.replay.stage import check  # noqa: PLC0415 - as above
     from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
 
-    check(version, arms)
+    check(version, arms, workers)
     stream = read_stream(version, plan)
     times_s = stream.times_s[stream.asked_from :]
     return Preview(

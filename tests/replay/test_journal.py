@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matinee.errors import DiskFullError
-from matinee.replay.journal import OUTCOMES, Asked, Journal, Told, asked_records, titles, told_records
+from matinee.errors import DiskFullError, ReplayError
+from matinee.replay.journal import OUTCOMES, Asked, Journal, Told, asked_records, check_records, titles, told_records
 
 K = 3
 _us = st.integers(0, 2**62)
@@ -98,6 +98,25 @@ def test_models_are_numbered_by_their_first_answer(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "arm", K)
     assert [journal.model(title) for title in ("b@2", "c@3", "two\nlines")] == [1, 3, 2]
     journal.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"event": 3}, r"arm.asked: record 2 of 2 is damaged \(event 3, expected 1 to 2\); play it anew"),
+        ({"event": 0}, r"record 2 of 2 is damaged \(event 0"),
+        ({"outcome": len(OUTCOMES)}, "arm.asked: record 2 of 2 is damaged"),
+        ({"rank": -2}, "arm.asked: record 2 of 2 is damaged"),
+        ({}, r"arm.told: record 1 of 1 is damaged \(event 9"),
+    ],
+)
+def test_records_that_cannot_be_are_said(tmp_path: Path, wrong: dict[str, int], words: str) -> None:
+    good, told = Asked(1, 0, 200, 0, 0, 1, 1, 2, 3, 4, 5, (1,) * K), Told(2, 0, 1, 0, 1, 2, 3, 4, 5)
+    written(tmp_path, [good], [told] if wrong else [])
+    check_records(tmp_path, "arm", K, 1, 3)
+    written(tmp_path, [good._replace(**wrong)] if wrong else [], [] if wrong else [told._replace(event=9)])
+    with pytest.raises(ReplayError, match=words):
+        check_records(tmp_path, "arm", K, 1, 3)
 
 
 @pytest.mark.parametrize("kind", ["asked", "told"])

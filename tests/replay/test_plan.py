@@ -74,6 +74,8 @@ def test_every_value_of_a_plan_is_in_its_fingerprint() -> None:
         ({"users": 0}, "users is 0"),
         ({"limit": -1}, "limit is -1"),
         ({"connections": 0}, "connections is 0"),
+        ({"connections": 1001}, "connections is 1001, expected at most 1000"),
+        ({"seed": -1}, "seed is -1, expected 0 or more"),
         ({"time_limit_s": 0.0}, "time_limit_s is 0, expected more than 0"),
         ({"patience_s": float("nan")}, "patience_s is nan"),
         ({"since_s": 5, "until_s": 5}, r"until \(5\) is not after from \(5\)"),

@@ -21,7 +21,7 @@ from matinee.replay import dialogue, journal
 from matinee.replay.address import Address
 from matinee.replay.client import Pool
 from matinee.replay.clock import Clock, due_us
-from matinee.replay.journal import OUTCOMES, Asked, Told, asked_records, titles, told_records
+from matinee.replay.journal import OUTCOMES, Asked, Journal, Told, asked_records, titles, told_records
 from matinee.replay.lane import Lane
 from matinee.replay.plan import Arrivals, Plan
 from matinee.replay.run import Run
@@ -33,6 +33,7 @@ from recording_server import RecordingServer, problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from matinee.schema.progress import Progress
     from recording_server import Request
 
 
@@ -72,8 +73,26 @@ class Observing:
     told = asked
 
 
+class Started(Silent):
+    """Remembers which phases began, and how much was to do."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int | None]] = []
+
+    def start(self, phase: str, total: int | None, unit: str) -> None:
+        del unit
+        self.started.append((phase, total))
+
+
 def play(
-    folder: Path, stream: Stream, plan: Plan, urls: dict[str, str], *, stop_after: int | None = None, session: int = 0
+    folder: Path,
+    stream: Stream,
+    plan: Plan,
+    urls: dict[str, str],
+    *,
+    stop_after: int | None = None,
+    session: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[Run, Observing]:
     """One session; stopped politely after so many records."""
 
@@ -84,7 +103,7 @@ def play(
         words = Words(address, stream, plan, np.array(stream.raw_items), "teller", None)
         pool = Pool(address, plan.connections, plan.time_limit_s, clock)
         lanes.append(Lane(arm, stream, plan, folder, pool, words, session, [observer]))
-    run = Run(lanes, stream, plan, clock, check=lambda: None, progress=Silent())
+    run = Run(lanes, stream, plan, clock, check=lambda: None, progress=progress or Silent())
     observer.stop, observer.stop_after = run.interrupt, stop_after
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run.play())
@@ -185,6 +204,24 @@ def test_a_polite_stop_loses_nothing_and_asks_nothing_twice(users: list[int], da
             assert mine == sorted(mine)
 
 
+def test_what_was_asked_about_in_another_session_is_told_at_once_and_counts_from_now(tmp_path: Path) -> None:
+    stream, plan = make_stream([*range(1, 43)]), make_plan(arrivals=Arrivals(rate=2))
+    written = Journal(tmp_path, "a", plan.k)
+    for event in range(40):  # twenty seconds of the replay
+        written.asked(Asked(event, 0, 200, 0, 0, 1, event, event, event, 1, 1, (1, 1)))
+        if event not in {0, 7}:
+            written.told(Told(event, 0, 1, 0, event, event, event, 1, 1))
+    written.close()
+    progress = Started()
+    with RecordingServer() as server:
+        play(tmp_path, stream, plan, {"a": server.url}, session=1, progress=progress)
+        assert server.told == [0, 7, 40, 41]
+    now = told_records(tmp_path, "a", since=38)
+    assert sorted(now["event"].tolist()) == [0, 7, 40, 41]
+    assert (now["done_us"] - now["due_us"]).max() < 5_000_000
+    assert progress.started == [("replay", 4)], "what was done before is no work of this session"
+
+
 def test_arms_go_each_at_its_own_pace_at_the_same_due_times(tmp_path: Path) -> None:
     stream, plan = make_stream([1, 2, 3, 4] * 10), make_plan(arrivals=Arrivals(rate=2000))
     with RecordingServer() as fast, RecordingServer(lambda _: 0.02) as slow:
@@ -192,6 +229,11 @@ def test_arms_go_each_at_its_own_pace_at_the_same_due_times(tmp_path: Path) -> N
     journals = {arm: np.sort(asked_records(tmp_path, arm, 2), order="event") for arm in ("fast", "slow")}
     assert (journals["fast"]["due_us"] == journals["slow"]["due_us"]).all()
     assert journals["fast"]["done_us"].max() < journals["slow"]["done_us"].max() - 100_000
+
+
+def _ranked(rank: int) -> bytes:
+    content = b'{"items": [], "model": "m", "rank": %d}' % rank
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +248,9 @@ def test_arms_go_each_at_its_own_pace_at_the_same_due_times(tmp_path: Path) -> N
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "other error", 200),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "other error", 200),
         (b"hello", "other error", 0),
+        (_ranked(0), "other error", 200),
+        (_ranked(-2), "other error", 200),
+        (_ranked(2**31), "other error", 200),
     ],
 )
 def test_each_way_to_stay_without_an_answer_has_its_name(

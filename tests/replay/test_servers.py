@@ -16,10 +16,11 @@ from matinee.errors import ModelMismatchError, ReplayError, UsageError
 from matinee.model.checkpoint import WEIGHTS
 from matinee.replay.address import Address
 from matinee.replay.against import Against
+from matinee.replay.folder import choose
 from matinee.replay.journal import asked_records, told_records
 from matinee.replay.plan import Arrivals
 from matinee.replay.servers import look_at
-from matinee.replay.stage import _folder, play
+from matinee.replay.stage import play
 from matinee.serve.board import Board
 from matinee.stack import running
 from played import plan_of, records
@@ -41,7 +42,7 @@ import sys
 from pathlib import Path
 from matinee.replay.against import Against
 from matinee.replay.plan import Arrivals
-from matinee.replay.stage import _folder, play
+from matinee.replay.stage import play
 from matinee.version import open_version
 from played import ARM, plan_of
 version, model, data_dir, out = map(Path, sys.argv[1:])
@@ -81,8 +82,8 @@ def test_two_models_are_played_through_servers_of_their_own(
     again = play(version, plan, arms[::-1], data_dir=data_dir)
     assert (again.folder, again.stream) == (played.folder, None), "in whatever order, it is the same replay"
     fingerprint = played.record.id.rpartition("-")[2]
-    assert _folder(played.folder.parent, fingerprint, None, again=False) == played.folder
-    assert not _folder(played.folder.parent, fingerprint, None, again=True).exists()
+    assert choose(played.folder.parent, fingerprint, None, again=False) == played.folder
+    assert not choose(played.folder.parent, fingerprint, None, again=True).exists()
 
 
 def test_a_killed_replay_takes_its_server_along_and_goes_on_with_another(
@@ -109,12 +110,17 @@ def test_a_killed_replay_takes_its_server_along_and_goes_on_with_another(
 def test_a_server_that_does_not_start_ends_in_a_line_with_its_words(
     data_dir: Path, version: Version, tmp_path: Path
 ) -> None:
-    folder = Models(version, tmp_path)["plain"]
+    folder, out = Models(version, tmp_path)["plain"], tmp_path / "replay"
     (folder / WEIGHTS).write_bytes(b"what is this?")
     with pytest.raises(
         ReplayError, match=r"arm it: its server did not start: .*SHA-256.*train again \(.*server\.log\)"
     ):
-        play(version, plan_of(version), [Against.model("it", folder)], data_dir=data_dir)
+        play(version, plan_of(version), [Against.model("it", folder)], data_dir=data_dir, out=out)
+    assert [path.name for path in out.iterdir()] == ["it.server.log"], "its words are all that is left"
+    assert choose(tmp_path, "any", out, again=False) == out, "the same command may try again there"
+    (out / "notes.txt").touch()
+    with pytest.raises(UsageError, match="holds something, but no replay"):
+        choose(tmp_path, "any", out, again=False)
 
 
 def test_a_model_of_other_ids_is_refused_before_anything_is_started(models: dict[str, Path], tmp_path: Path) -> None:
@@ -132,6 +138,12 @@ def test_arms_can_be_told_from_each_other(arms: list[str], words: str, version: 
     against = [Against(name, url="http://127.0.0.1:1") for name in arms]
     with pytest.raises(UsageError, match=words):
         play(version, plan_of(version), against, data_dir=tmp_path)
+
+
+def test_servers_without_a_process_are_refused_before_anything_is_started(version: Version, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="workers is 0, expected 1 or more"):
+        play(version, plan_of(version), [Against("it", url="http://127.0.0.1:1")], data_dir=tmp_path / "d", workers=0)
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_library_that_is_missing_is_named(version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

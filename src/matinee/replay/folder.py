@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import platform
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -20,12 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["FINISHED", "LOCK", "RECORD", "Record", "Session", "alone", "find", "new_id", "now"]
+__all__ = [
+    "FINISHED",
+    "LOCK",
+    "RECORD",
+    "SERVER_LOG",
+    "Record",
+    "Session",
+    "alone",
+    "choose",
+    "new_id",
+    "now",
+    "read_or_say",
+    "tidied",
+]
 
 FORMAT: Final = 1
 RECORD: Final = "replay.json"
 FINISHED: Final = "finished"
 LOCK: Final = ".lock"
+SERVER_LOG: Final = ".server.log"  # behind an arm's name: what the server that was started for it has said
 _LIBRARIES: Final = ("matinee", "uvloop", "httptools", "msgspec")
 
 
@@ -91,7 +106,7 @@ class Record:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ReplayError(f"{path}: not the record of a replay ({error}); begin anew with --again") from None
+            raise ReplayError(f"{path}: not the record of a replay ({error})") from None
 
     def write(self, folder: Path) -> None:
         """Put it in its place, as a whole.
@@ -130,10 +145,41 @@ class Record:
         return cls(id_, plan, tuple(arms), (), machine)
 
 
-def find(root: Path, fingerprint: str) -> Path | None:
-    """The newest folder of the replay with this fingerprint; None where there is none."""
-    found = sorted(path.parent for path in root.glob(f"*-{fingerprint}/{RECORD}"))
-    return found[-1] if found else None
+def choose(root: Path, fingerprint: str, out: Path | None, *, again: bool) -> Path:
+    """Where a replay is, or is going to be.
+
+    Args:
+        root: of all replays of the data set.
+        fingerprint: of the plan and its arms.
+        out: the folder that was asked for; None is one below `root`.
+        again: a new one although there is one.
+
+    Raises:
+        UsageError: `out` holds something else.
+        ReplayError: what it holds cannot be read.
+    """
+    if out is None:
+        found = None if again else _newest(root, fingerprint)
+        while found is None and (root / new_id(fingerprint)).exists():
+            time.sleep(0.1)  # an id is good for a second
+        return found or root / new_id(fingerprint)
+    out = out.expanduser().absolute()
+    record = read_or_say(out, out)
+    if record is None and out.exists() and (not out.is_dir() or not all(map(_is_left, out.iterdir()))):
+        raise UsageError(f"{out}: holds something, but no replay; choose another --out")
+    if record is not None and not record.id.endswith(fingerprint):
+        raise UsageError(f"{out}: holds replay {record.id}, and this one is another; choose another --out")
+    if record is not None and again:
+        raise UsageError(f"{out}: holds replay {record.id}, which is kept; choose another --out to play it again")
+    return out
+
+
+def read_or_say(folder: Path, out: Path | None) -> Record | None:
+    """What is known of the replay in `folder`; where that cannot be read, the error says where a new one may go."""
+    try:
+        return Record.read(folder)
+    except ReplayError as error:
+        raise ReplayError(f"{error}; {'choose another --out' if out else 'begin anew with --again'}") from None
 
 
 def new_id(fingerprint: str) -> str:
@@ -159,6 +205,29 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def tidied(folder: Path) -> Iterator[None]:
+    """Leave no folder behind in which nothing has begun; for whoever is alone there."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if not (folder / RECORD).exists():
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()  # fails where a server has left its words
+
+
 def now() -> str:
     """ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _newest(root: Path, fingerprint: str) -> Path | None:
+    """The newest folder of the replay with this fingerprint; None where there is none."""
+    found = sorted(path.parent for path in root.glob(f"*-{fingerprint}/{RECORD}"))
+    return found[-1] if found else None
+
+
+def _is_left(path: Path) -> bool:
+    """Whether it is of a replay that never began, as its server did not start."""
+    return path.name == LOCK or path.name.endswith(SERVER_LOG)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from matinee.errors import DiskFullError
+from matinee.errors import DiskFullError, ReplayError
 from matinee.model.atomic import is_full
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MISSED", "OUTCOMES", "Asked", "Journal", "Told", "asked_records", "titles", "told_records"]
+__all__ = ["MISSED", "OUTCOMES", "Asked", "Journal", "Told", "asked_records", "check_records", "titles", "told_records"]
 
 # Of a question; the first is the only one that has a rank and a list.
 OUTCOMES: Final = ("answered", "time limit", "connection lost", "refused (429)", "refused (503)", "other error")
@@ -176,6 +176,24 @@ def told_records(folder: Path, arm: str, *, since: int = 0) -> NDArray[Any]:
     return _read(folder / f"{arm}.told", _TOLD_TYPE, since)
 
 
+def check_records(folder: Path, arm: str, k: int, first: int, end: int) -> None:
+    """See that what an arm's journals hold can be of a replay of the events from `first` to `end`.
+
+    Raises:
+        ReplayError: it cannot; the file was damaged.
+    """
+    asked, told = asked_records(folder, arm, k), told_records(folder, arm)
+    is_asked = (asked["outcome"] < len(OUTCOMES)) & (asked["rank"] >= MISSED)
+    for records, kind, is_right in ((asked, "asked", is_asked), (told, "told", told["attempts"] > 0)):
+        wrong = np.flatnonzero(~is_right | (records["event"] < first) | (records["event"] >= end))
+        if wrong.size:
+            raise ReplayError(
+                f"{folder / f'{arm}.{kind}'}: record {wrong[0] + 1:,} of {records.size:,} is damaged (event "
+                f"{records['event'][wrong[0]]:,}, expected {first:,} to {end - 1:,}); play it anew with --again, or "
+                "into another --out"
+            )
+
+
 def titles(folder: Path, arm: str) -> list[str]:
     """The models that have answered, in the order of their first answers."""
     try:
@@ -192,10 +210,11 @@ def _open(path: Path, size: int) -> int:
 
 
 def _read(path: Path, kind: np.dtype[np.void], since: int) -> NDArray[Any]:
+    """Mapped, so that a journal of gigabytes is never in memory as a whole."""
     try:
-        with path.open("rb") as file:
-            file.seek(since * kind.itemsize)
-            content = file.read()
+        records = path.stat().st_size // kind.itemsize
     except FileNotFoundError:
-        content = b""
-    return np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], kind)
+        records = 0
+    if records <= since:  # nothing cannot be mapped
+        return np.zeros(0, kind)
+    return np.asarray(np.memmap(path, kind, "r", offset=since * kind.itemsize, shape=(records - since,)))

@@ -10,12 +10,16 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from matinee.replay.dialogue import Dialogue
 from matinee.replay.journal import Journal, asked_records, told_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from matinee.replay.client import Pool
     from matinee.replay.observer import Observer
@@ -61,19 +65,20 @@ class Lane:
         observers: Sequence[Observer],
     ) -> None:
         self.arm, self.pool, self._stream = arm, pool, stream
-        self._is_asked = _marked(len(stream), asked_records(folder, arm, plan.k)["event"].tolist())
-        self._is_told = _marked(len(stream), told_records(folder, arm)["event"].tolist())
+        self._is_asked = _marked(len(stream), asked_records(folder, arm, plan.k)["event"])
+        self._is_told = _marked(len(stream), told_records(folder, arm)["event"])
         self._journal = Journal(folder, arm, plan.k)
         self._dialogue = Dialogue(
             arm, plan, pool, words, self._journal, session, observers, told=self._finish, failed=self.fail
         )
-        self._lines = stream.users.tolist() if plan.order == "user" else [0] * len(stream)
+        # By event. A list of Python's numbers would take forty bytes for each, in every arm.
+        self._lines: Sequence[int] = memoryview(stream.users) if plan.order == "user" else bytes(len(stream))
         # By line, those that wait behind the one under way; a line with nothing under way is not here.
         self._behind: dict[int, deque[tuple[int, int, bool]]] = {}
         self._waiting = self._under_way = 0
         # How many events may be under way where they are due as soon as that is so; 0 where due times are given.
         self._slots = 0 if plan.arrivals.is_open_loop else plan.connections if plan.order == "user" else 1
-        self._next = stream.asked_from
+        self._next = self._first(self._is_told)
         self._is_stopped = False
         self._over = asyncio.Event()
         self._failure: Exception | None = None
@@ -88,8 +93,14 @@ class Lane:
     @property
     def first(self) -> int:
         """The first event that was not asked about; the end of the stream where there is none."""
-        found = self._is_asked.find(0, self._stream.asked_from)
-        return len(self._stream) if found < 0 else found
+        return self._first(self._is_asked)
+
+    def tell_rest(self, before: int) -> None:
+        """Tell what was asked about before this place of the stream, and not told: the session was stopped between."""
+        event = self._first(self._is_told)
+        while event < before:
+            self.arrive(event, 0, late=False)
+            event = self._first(self._is_told, event + 1)
 
     async def tell_past(self, advance: Callable[[int], None]) -> None:
         """Tell what comes before the first question; told again after a kill, it counts once."""
@@ -167,13 +178,12 @@ class Lane:
 
     def _start(self, event: int, due_us: int, late: bool) -> None:
         self._under_way += 1
-        due_us = due_us or self.pool.now_us()
-        if self._is_asked[event]:
-            self._dialogue.tell(event, due_us)
+        if self._is_asked[event]:  # in another session, which is no time that anybody has waited
+            self._dialogue.tell(event, self.pool.now_us())
             return
         self.asked_now += 1
         self.late_now += late
-        self._dialogue.ask(event, due_us, late=late)
+        self._dialogue.ask(event, due_us or self.pool.now_us(), late=late)
 
     def _finish(self, event: int) -> None:
         """The event was acknowledged; the next one in its line may start."""
@@ -192,9 +202,13 @@ class Lane:
         if self.told == self.all or (self._is_stopped and not self._under_way):
             self._over.set()
 
+    def _first(self, marks: bytearray, since: int = 0) -> int:
+        """The first event from `since` on that has no mark; the end of the stream where there is none."""
+        found = marks.find(0, max(since, self._stream.asked_from))
+        return len(self._stream) if found < 0 else found
 
-def _marked(size: int, events: Sequence[int]) -> bytearray:
-    marks = bytearray(size)
-    for event in events:
-        marks[event] = 1
-    return marks
+
+def _marked(size: int, events: NDArray[np.uint32]) -> bytearray:
+    marks = np.zeros(size, np.uint8)
+    marks[events] = 1
+    return bytearray(marks)

@@ -9,11 +9,12 @@ from typing import Any, Final, Literal, Self
 
 from matinee.errors import UsageError
 
-__all__ = ["MAX_K", "Arm", "Arrivals", "Order", "Plan"]
+__all__ = ["MAX_CONNECTIONS", "MAX_K", "Arm", "Arrivals", "Order", "Plan"]
 
 Order = Literal["user", "log"]
 Split = Literal["eval", "test"]
 MAX_K: Final = 100  # each answer's list is kept in the journal
+MAX_CONNECTIONS: Final = 1000  # of an arm: the usual limit of a process is 1,024 open files
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,11 @@ class Plan:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}, expected 1 or more")
-        if self.k > MAX_K:
-            raise UsageError(f"k is {self.k}, expected at most {MAX_K}")
+        for name, most in (("k", MAX_K), ("connections", MAX_CONNECTIONS)):
+            if getattr(self, name) > most:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected at most {most}")
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}, expected 0 or more")
         for name in ("time_limit_s", "patience_s"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name):g}, expected more than 0")

@@ -20,7 +20,7 @@ from matinee.metrics.segments import plain, segments
 from matinee.metrics.significance import compare
 from matinee.model.atomic import atomic, write_atomically
 from matinee.replay.folder import Record
-from matinee.replay.journal import asked_records
+from matinee.replay.journal import asked_records, check_records
 from matinee.replay.tally import Tally
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def make_report(folder: Path, stream: Stream, *, time_unit: str = "s", progress:
         progress: told of it.
 
     Raises:
-        ReplayError: there is no replay.
+        ReplayError: there is no replay, or its journals are damaged.
         DiskFullError: no space left.
     """
     from matinee.replay.report_page import render_page  # noqa: PLC0415 - the page reads a report that is made
@@ -77,6 +77,8 @@ def make_report(folder: Path, stream: Stream, *, time_unit: str = "s", progress:
     if record is None:
         raise ReplayError(f"{folder}: no replay is there; 'matinee replay' makes one")
     progress.start("report", None, "files")
+    for arm in record.arms:
+        check_records(folder, arm.name, record.plan.k, stream.asked_from, len(stream))
     facts = _facts(folder, record, stream, time_unit)
     with atomic(folder / RANKS) as beside:
         _write_ranks(beside, folder, record, stream)

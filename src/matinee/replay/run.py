@@ -99,7 +99,7 @@ class Run:
     ) -> None:
         self._lanes, self._stream, self._plan, self._clock = lanes, stream, plan, clock
         self._check, self._progress = check, progress
-        self._shown = 0
+        self._shown = sum(lane.told for lane in lanes)  # in other sessions: no pace of this one
         self._wall_s = self._cpu_s = 0.0
         self.is_interrupted = False
 
@@ -165,7 +165,7 @@ class Run:
         self._progress.finish()
 
     async def _tell_stream(self) -> None:
-        self._progress.start("replay", sum(lane.all for lane in self._lanes), "events")
+        self._progress.start("replay", sum(lane.all - lane.told for lane in self._lanes), "events")
         timeline = None
         if self._plan.arrivals.is_open_loop:
             timeline = Timeline(self._stream, self._plan, self._lanes, self._clock)

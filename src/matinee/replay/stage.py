@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
@@ -11,13 +10,13 @@ from uuid import uuid4
 from matinee.errors import DiskFullError, ReplayError, UsageError
 from matinee.model.atomic import make_folder
 from matinee.replay.find import REPLAYS
-from matinee.replay.folder import FINISHED, LOCK, RECORD, Record, alone, find, new_id
+from matinee.replay.folder import FINISHED, SERVER_LOG, Record, alone, choose, new_id, read_or_say, tidied
 from matinee.replay.plan import Arm
 from matinee.schema.layout import SPLITS
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -103,17 +102,20 @@ def play(
         KeyboardInterrupt: it was stopped, and everything that had begun was done; the same call goes on.
     """
     _require_libraries()
-    check(version, arms)
+    check(version, arms, workers)
     fingerprint = plan.fingerprint([arm.word for arm in arms])
-    folder = _folder(data_dir.expanduser().absolute() / REPLAYS / version.name, fingerprint, out, again=again)
+    folder = choose(data_dir.expanduser().absolute() / REPLAYS / version.name, fingerprint, out, again=again)
     make_folder(folder)
-    with _tidied(folder), alone(folder):
-        record = Record.read(folder)
+    with alone(folder), tidied(folder):
+        record = read_or_say(folder, out)
         if record is not None and record.is_finished:
             return Played(folder, record, None)
-        from matinee.replay.stream import read_stream  # noqa: PLC0415 - a finished replay needs no events
+        from matinee.replay.journal import check_records  # noqa: PLC0415 - a finished replay needs no events
+        from matinee.replay.stream import read_stream  # noqa: PLC0415 - as above
 
         stream = read_stream(version, plan)
+        for arm in record.arms if record else ():
+            check_records(folder, arm.name, plan.k, stream.asked_from, len(stream))
         session = _Session(version, plan, arms, stream, folder, token, progress or Silent())
         with ExitStack() as stack:
             id_ = record.id if record else new_id(fingerprint) if out else folder.name
@@ -122,11 +124,11 @@ def play(
             return Played(folder, session.play(record, watch or _nobody), stream)
 
 
-def check(version: Version, arms: Sequence[Against]) -> None:
+def check(version: Version, arms: Sequence[Against], workers: int) -> None:
     """See that the arms can be told from each other, and that their models belong to the version.
 
     Raises:
-        UsageError: there is none, or two have one name.
+        UsageError: there is none, or two have one name, or their servers have no process.
         ModelMismatchError: a model was not trained on this version.
     """
     from matinee.model.checkpoint import check_matches, read_facts  # noqa: PLC0415 - see play
@@ -137,6 +139,8 @@ def check(version: Version, arms: Sequence[Against]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two arms are called {name}; name each with --arm NAME=...")
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected 1 or more")
     for arm in arms:
         if arm.folder:
             check_matches(read_facts(arm.folder), version.manifest.users, version.manifest.items)
@@ -184,7 +188,7 @@ class _Session:
         for arm in self._arms:
             if arm.folder:
                 past = SPLITS[SPLITS.index(self._plan.split) - 1]
-                log = self._folder / f"{arm.name}.server.log"
+                log = self._folder / f"{arm.name}{SERVER_LOG}"
                 starting[arm.name] = Starting(
                     arm.name, arm.folder, self._version.folder, past, f"{id_}-{arm.name}", workers, data_dir, log
                 )
@@ -273,34 +277,6 @@ class _Session:
     def _check(self) -> None:
         for server in self._servers:
             server.check()
-
-
-def _folder(root: Path, fingerprint: str, out: Path | None, *, again: bool) -> Path:
-    """Where the replay is, or is going to be."""
-    if out is None:
-        found = None if again else find(root, fingerprint)
-        while found is None and (root / new_id(fingerprint)).exists():
-            time.sleep(0.1)  # an id is good for a second
-        return found or root / new_id(fingerprint)
-    out = out.expanduser().absolute()
-    record = Record.read(out)
-    if record is None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out}: holds something, but no replay; choose another --out")
-    if record is not None and (again or not record.id.endswith(fingerprint)):
-        raise UsageError(f"{out}: holds replay {record.id}, and this one is another; choose another --out")
-    return out
-
-
-@contextmanager
-def _tidied(folder: Path) -> Iterator[None]:
-    """Leave no folder behind in which nothing has begun."""
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if not (folder / RECORD).exists():
-                (folder / LOCK).unlink(missing_ok=True)
-                folder.rmdir()  # fails where a server has left its words
 
 
 def _nobody(_: Begun) -> AbstractContextManager[Sequence[Observer]]:

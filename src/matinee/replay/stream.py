@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,13 +77,19 @@ def read_stream(version: Version, plan: Plan) -> Stream:
         users=users,
         items=items,
         times_s=times_s,
-        raw_users=version.raw_users[users - 1].tolist(),
-        raw_items=version.raw_items[items - 1].tolist(),
+        raw_users=_raw(version.raw_users, users),
+        raw_items=_raw(version.raw_items, items),
         warm_users=version.known_users[users],
         warm_items=version.known_items[items],
         asked_from=asked_from,
         ratings=None if np.isnan(ratings).all() else ratings,
     )
+
+
+def _raw(ids: NDArray[Any], dense: NDArray[np.int32]) -> list[int | str]:
+    """The raw id of each dense id, (n,); the same ones are one object, or each event would have two of its own."""
+    raw: list[int | str] = ids.astype(object)[dense - 1].tolist()
+    return raw
 
 
 def _drawn(version: Version, plan: Plan) -> NDArray[np.bool_]:

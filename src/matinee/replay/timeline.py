@@ -25,21 +25,26 @@ class Timeline:
     """The due times of one session, fixed when it begins.
 
     A replay that is taken up again goes on as if no time had passed: the first event that an arm has not asked about
-    is due at the beginning, and all others as far from it as they were.
+    is due at the beginning, and all others as far from it as they were. What was asked about before it and not told
+    is told at once.
     """
 
     def __init__(self, stream: Stream, plan: Plan, lanes: Sequence[Lane], clock: Clock) -> None:
         self._from, self._lanes, self._clock = stream.asked_from, lanes, clock
         after_us = due_us(stream.times_s[stream.asked_from :], plan.arrivals)
-        first = min(min(lane.first for lane in lanes) - stream.asked_from, after_us.size - 1)
+        # Walking through what is done already would take time in which what is due is not noticed.
+        self._next = min(lane.first for lane in lanes) - stream.asked_from
+        first = min(self._next, after_us.size - 1)
         self._due_us = after_us + (clock.now_us() + _BEFORE_FIRST_US - int(after_us[first]))
-        self._next = 0
         self._timer = Timer(clock)
 
     def start(self) -> None:
         """From here on events arrive."""
+        for lane in self._lanes:
+            lane.tell_rest(self._from + self._next)
         asyncio.get_running_loop().add_reader(self._timer.handle, self._ring)
-        self._timer.set(int(self._due_us[0]))
+        if self._next < self._due_us.size:
+            self._timer.set(int(self._due_us[self._next]))
 
     def stop(self) -> None:
         """No more events arrive."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -28,7 +28,12 @@ class Answer(msgspec.Struct):
 
     items: list[int | str]
     model: str
-    rank: int = MISSED  # it is absent where the server has never heard of the target
+    rank: Annotated[int, msgspec.Meta(ge=MISSED, le=2**31 - 1)] = MISSED  # absent where the target was never heard of
+
+    def __post_init__(self) -> None:
+        """Refuse a rank that none has: it would read as a question without an answer."""
+        if self.rank == 0:
+            raise ValueError("rank is 0, expected 1 or more")
 
 
 class Said(msgspec.Struct):

@@ -80,6 +80,7 @@ def test_a_command_at_work_is_at_its_stage() -> None:
     seen = replace(NOTHING, runs=(run("transform"),), works=(work("transform", "read", 50, 200),))
     stage = next(stage for stage in journey(seen, VERSION) if stage.name == "transform")
     assert (stage.state, stage.share, stage.detail) == ("running", 0.25, "read: 50 rows of 200 rows")
+    assert states(replace(NOTHING, works=(work("data from-events", "write"),)))["transform"] == "running"
     seen = replace(NOTHING, works=(work("versions verify", "read back", 1, 2),))
     assert "running" not in states(seen).values()
 

@@ -30,6 +30,7 @@ class ChainDialog:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._opened = 0
+        self._reader = asyncio.Lock()  # one chain a page: reading many large versions at once would hold up all pages
         with ui.dialog() as self._dialog, ui.card().classes("chain"):
             self._dialog.props["aria-labelledby"] = "chain-title"
             self._title = Text("h2", id="chain-title")
@@ -57,8 +58,11 @@ class ChainDialog:
     async def _trace(self, origin: Origin, mine: int) -> None:
         self._steps.clear()
         self._say("asked", "Reading every byte behind it ...")
-        traced = await asyncio.to_thread(trace_figure, self._data_dir, origin)
-        if mine == self._opened:  # and nothing else has been opened meanwhile
+        async with self._reader:
+            if mine != self._opened:
+                return  # something else has been opened meanwhile
+            traced = await asyncio.to_thread(trace_figure, self._data_dir, origin)
+        if mine == self._opened:
             self._show(traced)
 
     def _show(self, traced: Traced) -> None:

@@ -20,7 +20,8 @@ __all__ = ["STAGES", "Stage", "journey"]
 # In the order of the journey. The last four are known by what they leave behind; lineage tells of the others.
 STAGES: Final = ("extract", "transform", "load", "register", "train", "evaluate", "serve", "replay", "report")
 _JOBS: Final = {"track": "train", "export": "train"}  # jobs and phases that are a part of a stage
-_FROM_EVENTS: Final = "from-events"  # both extract and transform, of events told
+_FROM_EVENTS: Final = "from-events"  # a job that is both extract and transform, of events told
+_COMMANDS: Final = {f"data {_FROM_EVENTS}": "transform"}  # commands that are at a stage of another name
 _WALKS_ALL: Final = "rehearse"
 
 
@@ -63,7 +64,7 @@ def journey(seen: Snapshot, version: VersionFacts | None) -> tuple[Stage, ...]:
 def _stage_of(work: Work, runs: Iterable[RecordedRun]) -> str:
     """Which stage a command is at; empty for one that is none of the journey."""
     if work.command != _WALKS_ALL:
-        return work.command
+        return _COMMANDS.get(work.command, work.command)
     if work.phase in STAGES:
         return work.phase
     newest = max(runs, key=lambda run: run.started, default=None)

@@ -27,6 +27,7 @@ MatineeError
 │   ├── CloudDeniedError        it answers, and says no: the credential, a right, a quota
 │   └── CloudConflictError      what is there is somebody else's, or there twice
 ├── DiskFullError               no space left, with the place and what was needed
+├── SparkError                  a Spark cluster does not answer, has no workers, or a job on it failed
 ├── ServiceError                a service of the stack does not start or stay up
 ├── BackupError                 a backup is damaged or none of ours, or does not come back as it was
 ├── DatabaseError               Postgres does not answer or refuses, or its tables are of a newer Matinee
@@ -60,6 +61,7 @@ __all__ = [
     "SourceError",
     "SourceFormatError",
     "SourceNotFoundError",
+    "SparkError",
     "StoreCredentialError",
     "StoreDeniedError",
     "StoreError",
@@ -184,6 +186,10 @@ class StoreCredentialError(StoreDeniedError):
 
 class DiskFullError(MatineeError):
     """No space left on a device; nothing half-written stays visible."""
+
+
+class SparkError(MatineeError):
+    """A Spark cluster does not answer, has no workers, or a job on it failed."""
 
 
 class ServiceError(MatineeError):

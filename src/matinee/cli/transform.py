@@ -1,7 +1,7 @@
 """`matinee transform`: turn a source into a version on this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -46,6 +46,8 @@ def transform(
     raw: bool = True,
     force: Annotated[Flag, Parameter(group=_WORK)] = False,
     workers: Annotated[int | None, Parameter(group=_WORK)] = None,
+    engine: Annotated[Literal["local", "spark"], Parameter(group=_WORK)] = "local",
+    master: Annotated[str, Parameter(group=_WORK, show_default=False)] = "",
     output: Output = SPEAKING,
 ) -> None:
     """Turn a source into a version on this machine: splits, id maps, sequences, certificate.
@@ -77,6 +79,8 @@ def transform(
         raw: Keep the archive as fetched inside the version.
         force: Make the version again although it is there.
         workers: Processor cores to use; by default all.
+        engine: This machine, or a Spark cluster.
+        master: Of the Spark cluster, as in spark://host:7077; its workers must reach the source and --out.
         output: How to tell.
     """
     from matinee.etl.numba_start import start_numba_lightly  # noqa: PLC0415 - as below
@@ -113,6 +117,8 @@ def transform(
         raw=raw,
         force=force,
         workers=workers,
+        engine=engine,
+        master=master,
         archives=settings.archives,
         lineage=lineage,
         progress=progress,

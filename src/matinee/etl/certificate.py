@@ -3,28 +3,78 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from matinee.errors import SourceFormatError
 from matinee.schema.certificate import Certificate, Reading
 from matinee.schema.layout import SPLITS
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from matinee.etl.base import Base
-    from matinee.etl.facts import Facts
-    from matinee.etl.read import Log
-    from matinee.etl.survey import Survey
+    from matinee.etl.dialect import Dialect
+    from matinee.schema.certificate import SplitFacts, Timeline
     from matinee.schema.transform_settings import TransformSettings
 
-__all__ = ["certify"]
+__all__ = ["AllFacts", "Core", "ReadLog", "certify"]
+
+
+class ReadLog(Protocol):
+    """What must be known of the reading."""
+
+    dialect: Dialect
+    rows: int
+    below_rating: int
+    outside_range: int
+    rejects: Counter[str]
+
+    @property
+    def rejected(self) -> int:
+        """Rows that could not be read."""
+
+
+class Core(Protocol):
+    """What became of the k-core."""
+
+    below_core: int
+    core_rounds: int
+
+
+class AllFacts(Protocol):
+    """What must be known of the events that remain (docs/format.md, section 9)."""
+
+    @property
+    def users(self) -> int:
+        """Distinct users."""
+
+    @property
+    def items(self) -> int:
+        """Distinct items."""
+
+    @property
+    def tied_events(self) -> int:
+        """Events that share their time with another one."""
+
+    def split_facts(self) -> tuple[SplitFacts, SplitFacts, SplitFacts]:
+        """The facts of train, eval and test."""
+
+    def timeline(self) -> Timeline:
+        """Events over time."""
+
+    def popularity(self) -> tuple[tuple[int, int], ...]:
+        """(rank, events) of items."""
+
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """(smallest length of a bin, users)."""
 
 
 def certify(
     identity: str,
     settings: TransformSettings,
-    log: Log,
-    found: Survey | None,
-    facts: Facts,
+    log: ReadLog,
+    found: Core | None,
+    facts: AllFacts,
     cuts: tuple[int, ...],
     repeats: int,
     ids: tuple[int, int],
@@ -54,8 +104,8 @@ def certify(
         separator=dialect.columns.separator.decode(errors="replace"),
         header=dialect.header,
         columns=dialect.names,
-        user_kind="integer" if log.users.integer else "string",
-        item_kind="integer" if log.items.integer else "string",
+        user_kind="integer" if dialect.columns.user_is_integer else "string",
+        item_kind="integer" if dialect.columns.item_is_integer else "string",
         time_unit="row" if base and base.without_time else dialect.time_unit,
         reject_reasons=dict(sorted(log.rejects.items())),
     )

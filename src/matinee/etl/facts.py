@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from matinee.schema.layout import Split
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "log_spaced", "timeline_edges"]
 
 _POINTS = 200  # bins of the timeline, and points of the two curves at most
 _CAPACITY = 1024
@@ -45,8 +45,7 @@ class Facts:
 
     def __init__(self, first: int, last: int, *, by_time: bool) -> None:
         self._by_time = by_time
-        width = max(1, -(-(last - first + 1) // _POINTS))
-        self._edges = tuple(range(first, last + width + 1, width))
+        self._edges = timeline_edges(first, last)
         # Only the last edge lies above `last`, so only that one may leave int64; nothing needs it.
         self._inner_edges = np.array(self._edges[1:-1], np.int64)
         self._bins = np.zeros((3, len(self._edges) - 1), np.int64)
@@ -123,12 +122,12 @@ class Facts:
     def popularity(self) -> tuple[tuple[int, int], ...]:
         """(rank, events) of items, rank 1 the most popular."""
         events = np.sort(_sums(self._item_counts, self._largest_item))[::-1]
-        return tuple((rank, int(events[rank - 1])) for rank in _log_spaced(events.size))
+        return tuple((rank, int(events[rank - 1])) for rank in log_spaced(events.size))
 
     def lengths(self) -> tuple[tuple[int, int], ...]:
         """(smallest length of a bin, users whose number of events falls into it)."""
         lengths = np.sort(_sums(self._user_counts, self._largest_user))
-        starts = _log_spaced(int(lengths[-1]) if lengths.size else 0)
+        starts = log_spaced(int(lengths[-1]) if lengths.size else 0)
         users = np.diff(np.searchsorted(lengths, np.array(starts, np.int64)), append=lengths.size).tolist()
         return tuple((start, count) for start, count in zip(starts, users, strict=True) if count)
 
@@ -149,6 +148,20 @@ class Facts:
             cold_both=cold_both if self._by_time else None,
             before_train=before_train,
         )
+
+
+def log_spaced(largest: int) -> list[int]:
+    """Whole numbers from 1 to `largest`, evenly apart on a logarithmic axis, distinct; none when it is 0."""
+    if not largest:
+        return []
+    power = math.log10(largest)
+    return sorted({min(max(round(10 ** (i * power / (_POINTS - 1))), 1), largest) for i in range(_POINTS)})
+
+
+def timeline_edges(first: int, last: int) -> tuple[int, ...]:
+    """The edges of the timeline's bins; only the last one lies above `last`, and may lie outside int64."""
+    width = max(1, -(-(last - first + 1) // _POINTS))
+    return tuple(range(first, last + width + 1, width))
 
 
 def _with_room(counts: NDArray[np.uint32], largest: int) -> NDArray[np.uint32]:
@@ -173,14 +186,6 @@ def _sums(counts: NDArray[np.uint32], largest: int) -> NDArray[np.int64]:
     """Events in all splits of each id that has any; (distinct ids,)."""
     sums: NDArray[np.int64] = counts[:, 1 : largest + 1].sum(axis=0, dtype=np.int64)
     return sums[sums > 0]
-
-
-def _log_spaced(largest: int) -> list[int]:
-    """Whole numbers from 1 to `largest`, evenly apart on a logarithmic axis, distinct; none when it is 0."""
-    if not largest:
-        return []
-    power = math.log10(largest)
-    return sorted({min(max(round(10 ** (i * power / (_POINTS - 1))), 1), largest) for i in range(_POINTS)})
 
 
 @njit(nogil=True, cache=True)

@@ -21,8 +21,10 @@ __all__ = ["write_id_map"]
 _ROW_GROUP = 1 << 20  # rows
 
 
-def write_id_map(folder: Path, path: str, raw: pa.Array) -> tuple[FileEntry, IdMapEntry]:
+def write_id_map(folder: Path, path: str, raw: pa.Array | pa.ChunkedArray) -> tuple[FileEntry, IdMapEntry]:
     """Write the raw ids (int64, string or large_string, without nulls) of the dense ids 1, 2, 3, ...; what came of it.
+
+    Chunks may lie in a mapped file: a row group of them is in memory at a time.
 
     Raises:
         OSError: the disk is full, or the file cannot be written.
@@ -46,10 +48,11 @@ def write_id_map(folder: Path, path: str, raw: pa.Array) -> tuple[FileEntry, IdM
         file.abort()
 
 
-def _parts(raw: pa.Array) -> Iterator[tuple[int, pa.Array]]:
+def _parts(raw: pa.Array | pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
     """Row groups, each with its first dense id."""
     for start in range(0, len(raw), _ROW_GROUP):
-        yield start + 1, raw.slice(start, _ROW_GROUP)
+        part = raw.slice(start, _ROW_GROUP)
+        yield start + 1, pa.concat_arrays(part.chunks) if isinstance(part, pa.ChunkedArray) else part
 
 
 def _update(content: hashlib._Hash, part: pa.Array) -> None:

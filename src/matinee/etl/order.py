@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Batch", "Room", "in_order", "quantile_bounds", "shuffle_ties"]
+__all__ = ["Batch", "Room", "in_order", "quantile_bounds", "shuffle_ties", "tie_keys"]
 
 _SAMPLES_PER_BUCKET = 64
 _BATCH_EVENTS = 1 << 17  # of the buckets that are sorted and handed on together
@@ -345,6 +345,20 @@ def _without_repeats(events: Events) -> Batch:
     keep = np.ones(len(events), np.bool_)
     repeats = mark_repeats(events.time, events.user, events.item, events.rating.view(np.uint64), keep)
     return Batch(events.take(keep), repeats) if repeats else Batch(events)
+
+
+@njit(nogil=True, cache=True)
+def tie_keys(seed: np.uint64, time: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """The shuffle keys of events, given each one's index within its tie; (n,) each."""
+    keys = np.empty(time.size, np.uint64)
+    start = seed * np.uint64(0x9E3779B97F4A7C15)
+    for i in range(time.size):
+        keys[i] = mix(
+            start
+            + np.uint64(time[i]) * np.uint64(0xBF58476D1CE4E5B9)
+            + np.uint64(index[i]) * np.uint64(0x94D049BB133111EB)
+        )
+    return keys
 
 
 @njit(nogil=True, cache=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matinee.schema.progress import Progress
     from matinee.schema.transform_settings import TransformSettings
 
-__all__ = ["Log", "read_log"]
+__all__ = ["Log", "check_rejects", "filtered", "read_head", "read_log", "reject_row"]
 
 _SHOWN_REJECT_CHARACTERS = 200
 _CACHED_EVENTS = 40_000  # of a bucket that can be sorted within a core's second-level cache
@@ -84,6 +84,61 @@ def read_log(
     return _Reader(stream, settings, tuning, folder, samples, rejects, progress, base).read(workers)
 
 
+def read_head(stream: LogStream) -> tuple[bytes, bool]:
+    """Enough bytes to decide the dialect (the header and PROBE_ROWS lines that are not blank), or all; is it all?"""
+    head = bytearray()
+    while head.count(b"\n") <= 2 * PROBE_ROWS + 1:
+        piece = bytearray(max(1 << 16, min(len(head), 1 << 22)))
+        got = stream.readinto(memoryview(piece))
+        if not got:
+            return bytes(head), True
+        head += piece[:got]
+        if (
+            len(head) > 4 * MAX_LINE_BYTES
+            and len([True for line in head.split(b"\n") if line.strip()]) > PROBE_ROWS + 2
+        ):
+            break
+    return bytes(head), False
+
+
+def filtered(
+    rating: NDArray[np.float64], time: NDArray[np.int64], settings: TransformSettings
+) -> tuple[NDArray[np.bool_] | None, int, int]:
+    """Which events the filters keep (None: all), how many are below the rating, and of the others outside the times."""
+    keep: NDArray[np.bool_] | None = None
+    below_rating = outside_range = 0
+    if settings.min_rating is not None:
+        keep = rating >= settings.min_rating  # false for NaN, which is no rating
+        below_rating = int(keep.size - np.count_nonzero(keep))
+    if settings.since is not None or settings.until is not None:
+        left = time.size - below_rating
+        keep = np.ones(time.size, np.bool_) if keep is None else keep
+        if settings.since is not None:
+            keep &= time >= settings.since
+        if settings.until is not None:
+            keep &= time < settings.until
+        outside_range = left - int(np.count_nonzero(keep))
+    return keep, below_rating, outside_range
+
+
+def reject_row(line: int, reject: Reject) -> str:
+    """A row of rejects.csv; `line` is the physical number of its line."""
+    text = reject.text.decode(errors="replace")[:_SHOWN_REJECT_CHARACTERS]
+    return f"{line},{_quoted(reject.reason)},{_quoted(text)}\n"
+
+
+def check_rejects(rows: int, rejects: Counter[str], allowed: float) -> None:
+    """Raise TooManyRejectsError where more than the share `allowed` of all rows are rejects."""
+    rejected = rejects.total()
+    if rejected <= allowed * rows:
+        return
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in rejects.most_common(3))
+    raise TooManyRejectsError(
+        f"{rejected:,} of {rows:,} rows cannot be read ({reasons}), allowed is a share of {allowed:g}; "
+        f"correct --columns, --sep or --ids, or raise --max-reject-share"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Packed:
     """A chunk's run, and how many of its events the filters left out."""
@@ -109,8 +164,7 @@ class _Reader:
     ) -> None:
         self._stream, self._settings, self._tuning = stream, settings, tuning
         self._progress, self._base = progress, base
-        self._ended = False
-        self._rest = self._read_head()
+        self._rest, self._ended = read_head(stream)
         dialect = detect(self._rest, settings)
         if base is not None:
             dialect = base.read_as(dialect)
@@ -147,8 +201,12 @@ class _Reader:
         except BaseException:
             self._log.spill.close()
             raise
-        self._check_rejects()
         log = self._log
+        try:
+            check_rejects(log.rows, log.rejects, self._settings.max_reject_share)
+        except TooManyRejectsError:
+            log.spill.close()
+            raise
         self._progress.finish(f"{log.rows:,} rows, {log.rejected:,} rejected")
         if log.rows == 0 or log.events == 0:
             log.spill.close()
@@ -166,23 +224,6 @@ class _Reader:
             run = pack(events, self._buckets.of(events.time), self._buckets.count)
             self._log.spill.append(run)
             self._note_extremes(run)
-
-    def _read_head(self) -> bytes:
-        """Enough bytes to decide the dialect: the header and PROBE_ROWS lines that are not blank, or everything."""
-        head = bytearray()
-        while head.count(b"\n") <= 2 * PROBE_ROWS + 1:
-            piece = bytearray(max(1 << 16, min(len(head), 1 << 22)))
-            got = self._stream.readinto(memoryview(piece))
-            if not got:
-                self._ended = True
-                break
-            head += piece[:got]
-            if (
-                len(head) > 4 * MAX_LINE_BYTES
-                and len([True for line in head.split(b"\n") if line.strip()]) > PROBE_ROWS + 2
-            ):
-                break
-        return bytes(head)
 
     def _choose_bounds(self, dialect: Dialect, samples: list[bytes]) -> NDArray[np.int64]:
         """Times that divide the log evenly, as far as its samples tell."""
@@ -304,19 +345,8 @@ class _Reader:
         return log.users.codes(parsed.user, text, apart_user), log.items.codes(parsed.item, text, apart_item)
 
     def _pack(self, events: Events) -> _Packed:
-        settings = self._settings
-        below_rating = outside_range = 0
-        if settings.min_rating is not None:
-            keep = events.rating >= settings.min_rating  # false for NaN, which is no rating
-            below_rating = int(keep.size - np.count_nonzero(keep))
-            events = events.take(keep)
-        if settings.since is not None or settings.until is not None:
-            keep = np.ones(len(events), np.bool_)
-            if settings.since is not None:
-                keep &= events.time >= settings.since
-            if settings.until is not None:
-                keep &= events.time < settings.until
-            outside_range = int(keep.size - np.count_nonzero(keep))
+        keep, below_rating, outside_range = filtered(events.rating, events.time, self._settings)
+        if keep is not None:
             events = events.take(keep)
         run = pack(events, self._buckets.of(events.time), self._buckets.count)
         return _Packed(run, below_rating, outside_range)
@@ -345,19 +375,7 @@ class _Reader:
 
     def _write_reject(self, reject: Reject) -> None:
         self._log.rejects[reject.reason] += 1
-        text = reject.text.decode(errors="replace")[:_SHOWN_REJECT_CHARACTERS]
-        self._rejects.write(f"{self._line + reject.line},{_quoted(reject.reason)},{_quoted(text)}\n")
-
-    def _check_rejects(self) -> None:
-        log, allowed = self._log, self._settings.max_reject_share
-        if log.rejected <= allowed * log.rows:
-            return
-        log.spill.close()
-        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in log.rejects.most_common(3))
-        raise TooManyRejectsError(
-            f"{log.rejected:,} of {log.rows:,} rows cannot be read ({reasons}), allowed is a share of {allowed:g}; "
-            f"correct --columns, --sep or --ids, or raise --max-reject-share"
-        )
+        self._rejects.write(reject_row(self._line + reject.line, reject))
 
     def _advanced(self) -> int:
         """Bytes of the archive consumed since the last call."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from matinee.schema.manifest import FileEntry
 
-__all__ = ["SequencesWriter"]
+__all__ = ["SequencesWriter", "npy_header"]
 
 _PARTITION_BITS = 12
 _RUN_EVENTS = 1 << 20  # the most events of a run
@@ -114,7 +114,7 @@ class SequencesWriter:
     def _write_offsets(self, split: Split, offsets: NDArray[np.int64]) -> FileEntry:
         file = HashedFile(self._folder, sequence_path(split, "offsets"))
         try:
-            file.write(_npy_header(offsets.dtype, offsets.size))
+            file.write(npy_header(offsets.dtype, offsets.size))
             file.write(offsets.data)
             return file.close()
         finally:
@@ -125,7 +125,7 @@ class SequencesWriter:
         group_events = max(1, self._memory_bytes // 16)
         group_users = max(1 << _PARTITION_BITS, self._memory_bytes // 64)
         try:
-            file.write(_npy_header(np.dtype(np.int32), self._rows[split]))
+            file.write(npy_header(np.dtype(np.int32), self._rows[split]))
             for first, last in _user_groups(offsets, group_events, group_users):
                 if offsets[last] - offsets[first] > group_events:
                     for pairs in self._pairs(split, first, last):
@@ -261,7 +261,8 @@ def _user_groups(offsets: NDArray[np.int64], most_events: int, most_users: int) 
         first = last
 
 
-def _npy_header(dtype: np.dtype[Any], size: int) -> bytes:
+def npy_header(dtype: np.dtype[Any], size: int) -> bytes:
+    """What precedes the values in a .npy file of one dimension."""
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)})
     return header.getvalue()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from matinee.schema.transform_settings import TransformSettings
 
-__all__ = ["CutFinder", "Splitter", "fold_shares", "make_splitter"]
+__all__ = ["CutFinder", "RandomSplitter", "Splitter", "fold_shares", "make_splitter", "user_bounds"]
 
 
 class Splitter(Protocol):
@@ -36,21 +36,25 @@ class Splitter(Protocol):
 
 def make_splitter(settings: TransformSettings, events: int, totals: NDArray[np.int64] | None) -> Splitter:
     """The splitter that the settings ask for; `totals` are events per user, for the splits that work per user."""
-    train, evaluation, _ = settings.exact_fractions
     if settings.split == "time":
         return _TimeSplitter(settings, events)
     if settings.split == "random":
-        return _RandomSplitter(settings.seed, train, train + evaluation)
+        return RandomSplitter(settings)
     if totals is None:
         raise ValueError("a split per user needs the users' totals")
+    return _UserSplitter(*user_bounds(settings, totals))
+
+
+def user_bounds(settings: TransformSettings, totals: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many of a user's events lie before the ends of train and of eval, by how many there are; (n,) each."""
     if settings.split == "ratio":
-        bounds = [
-            np.array([int(share * n) for n in range(int(totals.max(initial=0)) + 1)], np.int64)[totals]
-            for share in (train, train + evaluation)
-        ]
-        return _UserSplitter(*bounds)
+        train, evaluation, _ = settings.exact_fractions
+        longest = range(int(totals.max(initial=0)) + 1)
+        ends = (np.array([int(share * n) for n in longest], np.int64) for share in (train, train + evaluation))
+        train_ends, eval_ends = (by_length[totals] for by_length in ends)
+        return train_ends, eval_ends
     short = totals < 3
-    return _UserSplitter(np.where(short, totals, totals - 2), np.where(short, totals, totals - 1))
+    return np.where(short, totals, totals - 2), np.where(short, totals, totals - 1)
 
 
 def fold_shares(settings: TransformSettings) -> list[tuple[Fraction, Fraction, Fraction]]:
@@ -114,6 +118,37 @@ class CutFinder:
         return self.instants.get(target, (self._last or 0) + 1)
 
 
+class RandomSplitter:
+    """A split by the hash of each event's place; the first batch begins at `position`."""
+
+    by_time = False
+
+    def __init__(self, settings: TransformSettings, position: int = 0) -> None:
+        train, evaluation, _ = settings.exact_fractions
+        self._seed = settings.seed
+        self._limits = [int(share * 2**64) for share in (train, train + evaluation)]
+        self._position = position
+
+    def split(self, user: NDArray[np.int32], time: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The split of each event of the next batch."""
+        del user
+        hashes = _position_hashes(np.uint64(self._seed), self._position, time.size)
+        self._position += time.size
+        splits = np.zeros(time.size, np.uint8)
+        for limit in self._limits:
+            if limit < 2**64:
+                splits += hashes >= np.uint64(limit)
+        return splits
+
+    def cuts(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def folds(self) -> list[dict[str, int]]:
+        """None."""
+        return []
+
+
 class _TimeSplitter:
     by_time = True
 
@@ -153,31 +188,6 @@ class _TimeSplitter:
             dict(zip(names, (self._finder.position(target) for target in targets), strict=True))
             for targets in self._fold_targets
         ]
-
-
-class _RandomSplitter:
-    by_time = False
-
-    def __init__(self, seed: int, *shares: Fraction) -> None:
-        self._seed = seed
-        self._limits = [int(share * 2**64) for share in shares]
-        self._position = 0
-
-    def split(self, user: NDArray[np.int32], time: NDArray[np.int64]) -> NDArray[np.uint8]:
-        del user
-        hashes = _position_hashes(np.uint64(self._seed), self._position, time.size)
-        self._position += time.size
-        splits = np.zeros(time.size, np.uint8)
-        for limit in self._limits:
-            if limit < 2**64:
-                splits += hashes >= np.uint64(limit)
-        return splits
-
-    def cuts(self) -> tuple[int, ...]:
-        return ()
-
-    def folds(self) -> list[dict[str, int]]:
-        return []
 
 
 class _UserSplitter:

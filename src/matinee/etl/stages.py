@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
+from matinee.errors import UsageError
 from matinee.etl.catalogue import CATALOGUE
 from matinee.etl.options import settings_from_options
 from matinee.lineage import Artifact, Recorder
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from matinee.schema.transform_settings import IdKind, SplitKind, Ties, TimeUnit, TransformSettings
     from matinee.store import Published
 
-__all__ = ["extract", "is_local", "load", "settings_for", "transform"]
+__all__ = ["Engine", "extract", "is_local", "load", "settings_for", "transform"]
+
+Engine = Literal["local", "spark"]
 
 
 def extract(
@@ -89,6 +93,8 @@ def transform(
     raw: bool = True,
     force: bool = False,
     workers: int | None = None,
+    engine: Engine = "local",
+    master: str = "",
     archives: str | Path | None = None,
     lineage: Recorder | None = None,
     progress: Progress | None = None,
@@ -121,6 +127,8 @@ def transform(
         raw: keep the archive inside the version.
         force: make the version again although it is there.
         workers: processor cores to use; None is all.
+        engine: 'local' is this machine, 'spark' a Spark cluster; the bytes are the same.
+        master: of the cluster, as in spark://host:7077; its workers reach the source and `out` under the same paths.
         archives: where a fetched source goes; see `extract`.
         lineage: told of the stages; None records nothing.
         progress: told of the phases.
@@ -130,7 +138,9 @@ def transform(
         SourceError: the log or its archive cannot be read.
         VersionConflictError: `out` holds something else.
         DiskFullError: no space left for the spill or the result.
+        SparkError: the cluster does not answer, or a job on it failed.
     """
+    _check_engine(engine, master)
     limit_bytes = parse_size_bytes(str(memory_limit), "--memory-limit") if memory_limit is not None else None
     # Before anything is fetched: a mistake in an option should not cost a download.
     settings = settings_from_options(
@@ -169,11 +179,28 @@ def transform(
             temp_dir=Path(temp_dir) if temp_dir else None,
             workers=workers,
             force=force,
+            spark=master,
             progress=progress or Silent(),
         )
         run.add_input(_archive_artifact(source))
         run.add_output(Artifact.of_folder(version.folder.absolute()))
     return version
+
+
+def _check_engine(engine: str, master: str) -> None:
+    """Before anything is fetched or hashed: engine and master belong together, and PySpark is there.
+
+    Raises:
+        UsageError: they do not, or it is not.
+    """
+    if engine not in get_args(Engine):
+        raise UsageError(f"--engine {engine!r}: expected one of {', '.join(get_args(Engine))}")
+    if engine == "local" and master:
+        raise UsageError(f"--master {master}: only --engine spark has one; add it, or leave --master out")
+    if engine == "spark" and not master:
+        raise UsageError("--engine spark: expected --master too, as in --master spark://host:7077")
+    if engine == "spark" and find_spec("pyspark") is None:
+        raise UsageError("--engine spark: PySpark is not installed; pip install 'matinee[spark]'")
 
 
 def is_local(source: str | Path) -> bool:

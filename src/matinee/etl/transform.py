@@ -28,12 +28,12 @@ from matinee.etl.certificate import certify
 from matinee.etl.digest import file_sha256
 from matinee.etl.emit import RepeatsFoundError, Writer, ahead, emit
 from matinee.etl.facts import Facts
-from matinee.etl.hashing import HashedFile
 from matinee.etl.ids import DenseIds
 from matinee.etl.order import Batch, Room, in_order, shuffle_ties
 from matinee.etl.parse import is_compiled
 from matinee.etl.read import Log, read_log
 from matinee.etl.run_record import run_record
+from matinee.etl.source_files import copy_raw, file_entry, source_entry
 from matinee.etl.split import Splitter, fold_shares, make_splitter
 from matinee.etl.staging import staged
 from matinee.etl.survey import Survey, survey
@@ -46,12 +46,11 @@ from matinee.schema.layout import (
     FOLDS,
     ITEM_IDS,
     MANIFEST,
-    RAW,
     REJECTS,
     RUN,
     USER_IDS,
 )
-from matinee.schema.manifest import FileEntry, IdMapEntry, Manifest, SourceEntry, version_id
+from matinee.schema.manifest import IdMapEntry, Manifest, version_id
 from matinee.schema.progress import Progress, Silent
 from matinee.schema.transform_settings import FORMAT, TransformSettings
 
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
 
     from matinee.etl.base import Base
     from matinee.etl.extract import Archive
+    from matinee.schema.manifest import FileEntry
 
 __all__ = ["LocalVersion", "transform"]
 
@@ -91,6 +91,7 @@ def transform(
     workers: int | None = None,
     force: bool = False,
     text_only: bool = False,
+    spark: str = "",
     progress: Progress = Silent(),  # noqa: B008 - it has no state
     _tuning: Tuning | None = None,
 ) -> LocalVersion:
@@ -111,6 +112,8 @@ def transform(
         workers: threads that parse; the machine's cores by default.
         force: replace a version that is not this one.
         text_only: write the three text files and nothing else (for benchmarks; this is no version).
+        spark: the master of a Spark cluster that does the work, as in spark://host:7077; its workers must reach the
+            log and the folder of `out` under the same paths. Memory limit, temp_dir and workers are then Spark's.
         progress: told of each phase.
 
     Raises:
@@ -139,6 +142,15 @@ def transform(
         if temp_dir is not None:
             temp_dir.mkdir(parents=True, exist_ok=True)
         with staged(out, replace_existing=force) as folder:
+            if spark:
+                from matinee.etl.spark.job import transform_on_spark  # noqa: PLC0415 - it brings PySpark
+
+                digest = sha256.result() if sha256 else known_sha256 or ""
+                block_bytes = _tuning.chunk_bytes if _tuning else None
+                return transform_on_spark(
+                    path, source, settings, folder, out,
+                    master=spark, sha256=digest, block_bytes=block_bytes, progress=progress,
+                )  # fmt: skip
             job = _Job(
                 path, source, settings, base, tuning, folder, temp_dir or folder, workers, limit, text_only, progress
             )
@@ -187,7 +199,8 @@ class _Job:
         if self._text_only:
             return LocalVersion(out, *_no_version(self._settings), fresh=True)
         with self._phase("certify"):
-            source = self._source_entry(known_sha256 or (sha256.result() if sha256 else ""))
+            digest = known_sha256 or (sha256.result() if sha256 else "")
+            source = source_entry(self._path, self._source, digest, self._member)
             entry = self._base.entry if self._base else None
             identity = version_id(source.sha256, self._settings, entry)
             certificate = self._certify(identity, log, found, facts, splitter, (users.count, items.count))
@@ -202,7 +215,7 @@ class _Job:
             if self._settings.rolling:
                 self._put(FOLDS, json.dumps(splitter.folds(), indent=2) + "\n")
             if self._settings.raw:
-                self._copy_raw(source)
+                self._files.append(copy_raw(self._path, source, self._folder))
             if self._sequences is not None:
                 self._files += self._sequences.result()
         plain = self._settings.as_json()
@@ -333,38 +346,12 @@ class _Job:
         self._files.append(entry)
         return id_map
 
-    def _source_entry(self, sha256: str) -> SourceEntry:
-        archive = self._source
-        return SourceEntry(
-            name=self._path.name if isinstance(archive, (str, Path)) else archive.name,
-            archive=self._path.name,
-            size=self._path.stat().st_size,
-            sha256=sha256,
-            origin=getattr(archive, "origin", self._path.name),
-            member=self._member,
-        )
-
-    def _copy_raw(self, source: SourceEntry) -> None:
-        """The archive as fetched; what was copied is hashed, so that a source changed meanwhile does not slip in."""
-        copy = HashedFile(self._folder, f"{RAW}/{source.archive}")
-        with self._path.open("rb") as original:
-            while piece := original.read(1 << 22):
-                copy.write(piece)
-        entry = copy.close(None)
-        if entry.sha256 != source.sha256:
-            raise VersionConflictError(
-                f"{self._path}: changed while in use (SHA-256 {source.sha256[:12]}... then {entry.sha256[:12]}...); "
-                "run again when it is at rest"
-            )
-        self._files.append(entry)
-
     def _put(self, path: str, text: str) -> None:
         (self._folder / path).write_text(text, encoding="utf-8")
         self._add(path)
 
     def _add(self, path: str, rows: int | None = None) -> None:
-        file = self._folder / path
-        self._files.append(FileEntry(path, file.stat().st_size, file_sha256(file, cache=None), rows))
+        self._files.append(file_entry(self._folder, path, rows))
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matinee.dashboard.charts import Line, line_chart
-from matinee.dashboard.figures import measures
+from matinee.dashboard.figures import cut_off, measures
 from matinee.dashboard.reading import Reading, number, text
 from matinee.dashboard.replays import read_replays
 from matinee.dashboard.snapshot import Lookout
+from matinee.dashboard.trainings import read_trainings
 from matinee.dashboard.words import moment, shown
 
 if TYPE_CHECKING:
@@ -24,7 +25,21 @@ if TYPE_CHECKING:
     from conftest import Shown
 
 _KEYS = st.sampled_from(
-    ["arms", "windows", "network", "plan", "state", "events", "metrics", "updated", "began", "a", ":x", "told"]
+    [
+        "arms",
+        "windows",
+        "network",
+        "plan",
+        "state",
+        "events",
+        "metrics",
+        "updated",
+        "began",
+        "a",
+        ":x",
+        "told",
+        "ndcg@²",
+    ]
 )
 _ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -43,13 +58,34 @@ def test_whatever_a_replay_is_said_to_be_can_be_shown(
         (folder / name).write_text(json.dumps(plain))
     for replay in read_replays(folder.parents[2], Reading()):
         assert replay.share is None or 0 <= replay.share <= 1
+        assert isinstance(moment(replay.began), str)
+        k = cut_off(replay.arms)
         for figures in replay.arms.values():
-            for measure in measures(10):
+            for measure in measures(k):
                 assert isinstance(shown(measure.of(figures), measure.unit), str)
         for points in replay.windows.values():
             line_chart(
                 [Line("a", 0, [(number(point, "at_s") or 0.0, number(point, "a")) for point in points])], x_name="s"
             )
+
+
+@pytest.mark.parametrize("metrics", [True, 1, "ndcg@10", ["ndcg@20"], {"ndcg@²": 1}, {"ndcg@" + "9" * 5000: 1}])
+def test_metrics_that_are_none_have_no_k_of_their_own(metrics: Any) -> None:
+    assert cut_off({"a": {"metrics": metrics}, "b": {"metrics": {"ndcg@20": 0.1}}}) == 20
+
+
+def test_numbers_and_moments_beyond_all_bounds_are_none(tmp_path: Path) -> None:
+    assert number({"a": 10**400}, "a") is None
+    assert number({"a": float("nan")}, "a") is None
+    assert number({"a": -1}, "a") == -1
+    assert moment("0001-01-01T00:00:00+23:00") == "0001-01-01T00:00:00+23:00"
+    model = tmp_path / "models" / "log" / "0a1b" / "sse-pt-1"
+    model.mkdir(parents=True)
+    epoch = {"learning_rate": 1, "sequences_per_s": 1, "seconds": 1, "metrics": {}}
+    for wrong in ({"epoch": 0, "loss": 10**400}, {"epoch": "0", "loss": 1.0}, {"epoch": [], "loss": 1.0}):
+        (model / "epochs.jsonl").write_text(json.dumps(epoch | wrong) + "\n")
+        (training,) = read_trainings(tmp_path, Reading())
+        assert training.epochs == ()
 
 
 def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:

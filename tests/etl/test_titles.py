@@ -182,6 +182,8 @@ def test_what_would_move_a_cursor_is_left_out(plain: Version, tmp_path: Path) ->
     assert titles.of(1) == Title(1, "[2JToy Story", "1995")
     assert len(titles.of(2).text) == 300
     assert titles.of(3) == Title(3, "3")
+    assert titles.of("\x1b[2Jb01").text == "[2Jb01"
+    assert titles.of("\x07") == Title("\x07", r"'\x07'")
 
 
 def test_a_bomb_and_a_damaged_archive_are_said_and_not_read(plain: Version, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from matinee.dashboard.reading import number
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Measure", "cut_off", "measures"]
+
+_LONGEST_K: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,10 @@ class Measure:
 def cut_off(arms: dict[str, dict[str, Any]]) -> int:
     """The k of the metrics, as in ndcg@10."""
     for figures in arms.values():
-        for name in figures.get("metrics") or {}:
-            metric, _, k = str(name).partition("@")
-            if metric == "ndcg" and k.isdigit():
+        metrics = figures.get("metrics")
+        for name in metrics if isinstance(metrics, dict) else ():
+            metric, _, k = name.partition("@")
+            if metric == "ndcg" and k.isdecimal() and len(k) <= _LONGEST_K:
                 return int(k)
     return 10
 

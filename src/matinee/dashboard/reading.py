@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from matinee.errors import MatineeError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "number", "text"]
 
 _Value = TypeVar("_Value")
+_DAMAGE: Final = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, MatineeError
+)  # fmt: skip
 _LARGEST_BYTES: Final = 64 << 20  # a page has no use for more, whoever wrote it
 
 
@@ -45,7 +49,7 @@ class Reading:
         if stat.st_size <= _LARGEST_BYTES:
             try:
                 value = parse(path)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MatineeError):
+            except _DAMAGE:
                 value = None
         self._known[path, name] = (stamp, value)
         return value
@@ -62,11 +66,11 @@ def text(plain: Any, *keys: str) -> str:
 
 
 def number(plain: Any, *keys: str) -> float | None:
-    """The finite number at the end of a path of keys; None where there is none."""
+    """The number at the end of a path of keys; None where there is none, or none that a float can hold."""
     found = _at(plain, keys)
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return found if abs(found) < float("inf") else None  # false for NaN as well
+    return found if abs(found) <= sys.float_info.max else None  # false for NaN as well
 
 
 def _at(plain: Any, keys: tuple[str, ...]) -> Any:

@@ -66,7 +66,7 @@ def read_trainings(data_dir: Path, reading: Reading) -> tuple[Training, ...]:
 def _training(folder: Path, reading: Reading) -> Training:
     trained = reading.json(folder / TRAINED) or {}
     checkpoint = reading.json(folder / CHECKPOINT) or {}
-    epochs = reading.get(folder / EPOCHS, lambda path: tuple(read(path.parent))) or ()
+    epochs = reading.get(folder / EPOCHS, _epochs) or ()
     run = _RUN.search(text(trained, "page"))
     return Training(
         name=folder.name,
@@ -83,6 +83,10 @@ def _training(folder: Path, reading: Reading) -> Training:
         weights_sha256=text(checkpoint, "weights_sha256"),
         at_ns=max((path.stat().st_mtime_ns for path in map(folder.joinpath, _MARKS) if path.is_file()), default=0),
     )
+
+
+def _epochs(path: Path) -> tuple[Epoch, ...]:
+    return tuple(each for each in read(path.parent) if isinstance(each.number, int))
 
 
 def _evaluations(folder: Path, reading: Reading) -> list[tuple[str, tuple[dict[str, float], Path]]]:

@@ -46,5 +46,5 @@ def moment(text: str) -> str:
     """
     try:
         return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):
         return text

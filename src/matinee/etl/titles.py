@@ -72,7 +72,7 @@ class Titles:
 
     def of(self, raw: int | str) -> Title:
         """What the item is called; its raw id stands for the title where none is known."""
-        return self.known.get(str(raw)) or Title(raw, str(raw))
+        return self.known.get(str(raw)) or Title(raw, _plain(str(raw)) or repr(raw))
 
 
 def read_titles(version: Version, *, archives: Path | None = None) -> Titles:

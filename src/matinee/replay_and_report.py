@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matinee.lineage import Recorder, Run
     from matinee.publish_report import Publication
     from matinee.replay.against import Against
-    from matinee.replay.observer import Observer
     from matinee.replay.report import Report
     from matinee.replay.stage import Begun
     from matinee.replay.stream import Stream
@@ -259,14 +258,14 @@ class _Stage:
         return Replayed(played.record.id, played.folder, played.stream is not None, report, known)
 
     @contextmanager
-    def watch(self, begun: Begun) -> Iterator[Sequence[Observer]]:
+    def watch(self, begun: Begun) -> Iterator[None]:
         """Whoever looks on sees the replay in its `live.json`."""
-        from matinee.replay.live import live  # noqa: PLC0415 - see replay
+        from matinee.replay.live import Live  # noqa: PLC0415 - see replay
 
         self.begun = begun
         self._record([arm.as_json() for arm in begun.record.arms])
-        with live(show=self.show, progress=self.progress)(begun) as observers:
-            yield observers
+        with Live(begun, show=self.show, progress=self.progress):
+            yield
 
     def report(self, folder: Path, stream: Stream | None) -> Report:
         """The report in the replay's folder, and the lineage's record of it; what is there already is left alone."""

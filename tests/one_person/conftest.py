@@ -12,7 +12,7 @@ import pytest
 from matinee.model.markov import Markov, MarkovSettings
 from matinee.model.recommender import Known
 from matinee.replay.against import Against
-from matinee.replay.live import live
+from matinee.replay.live import Live
 from matinee.replay.plan import Plan
 from matinee.replay.stage import play
 from matinee.stack import postgres
@@ -83,7 +83,7 @@ def played(postgres_service: PostgresServer, tmp_path_factory: pytest.TempPathFa
         url = str(server.client.base_url).rstrip("/")
         plan = Plan(version.name, version.id, version.sha256)
         arms = [Against("chains", url=url)]
-        made = play(version, plan, arms, data_dir=folder / "data", token=TOKEN, watch=live())
+        made = play(version, plan, arms, data_dir=folder / "data", token=TOKEN, watch=Live)
         cut, end = (next(version.events(split)).timestamp[0] for split in ("eval", "test"))
         past, evaluated = [row for row in rows if row[2] < cut], [row for row in rows if cut <= row[2] < end]
         yield Played(version, past, evaluated, url, folder / "data", made.folder, token_file)

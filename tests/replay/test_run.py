@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matinee.errors import DiskFullError, ReplayError
-from matinee.replay import dialogue, journal
+from matinee.replay import dialogue, journal, lane
 from matinee.replay.address import Address
 from matinee.replay.client import Pool
 from matinee.replay.clock import Clock, due_us
@@ -57,20 +57,25 @@ def make_plan(**values: Any) -> Plan:
     return Plan("log", "0123456789abcdef", "ab", **{"connections": 4, "k": 2, "time_limit_s": 0.5} | values)
 
 
-class Observing:
-    """Remembers what it was told, and calls somebody after so many entries."""
+class Watched(Journal):
+    """A journal that calls somebody once it has so many records of this session."""
 
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, Asked | Told]] = []
-        self.stop: Callable[[], None] | None = None
-        self.stop_after: int | None = None
+    after: int | None = None
+    then: Callable[[], None]
+    so_far = 0
 
-    def asked(self, arm: str, entry: Asked | Told) -> None:
-        self.entries.append((arm, entry))
-        if len(self.entries) == self.stop_after and self.stop:
-            asyncio.get_running_loop().call_soon(self.stop)
+    def asked(self, entry: Asked) -> None:
+        super().asked(entry)
+        self._count()
 
-    told = asked
+    def told(self, entry: Told) -> None:
+        super().told(entry)
+        self._count()
+
+    def _count(self) -> None:
+        self.so_far += 1
+        if self.so_far == self.after:
+            asyncio.get_running_loop().call_soon(self.then)
 
 
 class Started(Silent):
@@ -93,21 +98,22 @@ def play(
     stop_after: int | None = None,
     session: int = 0,
     progress: Progress | None = None,
-) -> tuple[Run, Observing]:
+) -> Run:
     """One session; stopped politely after so many records."""
 
-    clock, observer = Clock(), Observing()
-    lanes = []
+    clock, lanes = Clock(), []
+    arms_journal = type("ArmsJournal", (Watched,), {"after": stop_after, "then": lambda _: run.interrupt()})
     for arm, url in urls.items():
         address = Address.of(url)
         words = Words(address, stream, plan, np.array(stream.raw_items), "teller", None)
         pool = Pool(address, plan.connections, plan.time_limit_s, clock)
-        lanes.append(Lane(arm, stream, plan, folder, pool, words, session, [observer]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lane, "Journal", arms_journal)
+            lanes.append(Lane(arm, stream, plan, folder, pool, words, session))
     run = Run(lanes, stream, plan, clock, check=lambda: None, progress=progress or Silent())
-    observer.stop, observer.stop_after = run.interrupt, stop_after
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run.play())
-    return run, observer
+    return run
 
 
 def talk(server: RecordingServer, line: Any = None) -> list[tuple[str, int]]:
@@ -154,16 +160,13 @@ def test_every_event_is_asked_about_once_and_told_in_its_turn(
     ):
         patch.setattr(dialogue, "_FIRST_WAIT_S", 0.001)
         folder = Path(name)
-        _, observer = play(folder, stream, plan, {"a": server.url})
+        play(folder, stream, plan, {"a": server.url})
         for line in {None} if order == "log" else {f"u{user}" for user in users}:
             events = [at for at, user in enumerate(users) if line in {None, f"u{user}"}]
             assert talk(server, line) == [(word, event) for event in events for word in ("ask", "tell")]
         assert sorted(server.told) == [*range(len(users))]
         asked, told = asked_records(folder, "a", 2), told_records(folder, "a")
         assert sorted(asked["event"].tolist()) == sorted(told["event"].tolist()) == [*range(len(users))]
-        assert [
-            (entry.event, type(entry).__name__) for _, entry in observer.entries if type(entry).__name__ == "Told"
-        ] == [(event, "Told") for event in told["event"].tolist()]
         assert (asked["done_us"] >= asked["sent_us"]).all()
         assert (asked["sent_us"] >= asked["due_us"]).all()
         answered = asked["outcome"] == 0
@@ -347,27 +350,26 @@ def test_a_full_disk_ends_the_replay_in_a_line(tmp_path: Path, kind: str) -> Non
 def test_what_the_client_costs_and_whether_it_keeps_up_is_told(tmp_path: Path) -> None:
     stream, plan = make_stream([*range(1, 31)]), make_plan(arrivals=Arrivals(rate=300))
     with RecordingServer() as server:
-        run, _ = play(tmp_path, stream, plan, {"a": server.url})
+        run = play(tmp_path, stream, plan, {"a": server.url})
     facts = run.facts
     assert (facts.asked, facts.told) == (30, 30)
     assert facts.cpu_us_per_event
     assert facts.cpu_us_per_event > 0
 
 
-def test_a_client_that_is_held_up_says_so(tmp_path: Path) -> None:
+def test_a_client_that_is_held_up_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
+    usual = Watched.asked
+
+    def slow(self: Watched, entry: Asked) -> None:
+        usual(self, entry)
+        time.sleep(0.03)  # in which the next question is due
+
+    monkeypatch.setattr(Watched, "asked", slow)
     stream, plan = make_stream([*range(1, 101)]), make_plan(arrivals=Arrivals(rate=1000))
     with RecordingServer() as server:
-
-        class Slow(Observing):
-            def asked(self, arm: str, entry: Asked | Told) -> None:
-                super().asked(arm, entry)
-                time.sleep(0.03)  # whoever looks on takes the time that the next question needs
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(f"{__name__}.Observing", Slow)
-            run, _ = play(tmp_path, stream, plan, {"a": server.url})
+        run = play(tmp_path, stream, plan, {"a": server.url})
     late = asked_records(tmp_path, "a", 2)["late"]
     assert late.sum() == run.facts.late > 1
     assert "the client could not keep up" in run.facts.complaint

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +10,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matinee.replay.journal import Asked, Told
+from matinee.replay.journal import Asked, Journal, Told
 from matinee.replay.latency import FULL, HOUR_US, Latencies, Scale, decoded
 from matinee.replay.plan import Plan
 from matinee.replay.tally import Tally
@@ -25,16 +27,22 @@ Journals = tuple["Stream", list[Asked], list[Told]]
 
 
 def _live(stream: Stream, asked: list[Asked], told: list[Told], order: random.Random) -> Tally:
-    """Tell a tally of both files, each in its order, interleaved by chance, with questions about it in between."""
+    """Both files grow, interleaved by chance, and are read and asked about in between."""
     tally = Tally(stream, PLAN, ["one", "other"])
     left_asked, left_told = list(reversed(asked)), list(reversed(told))
-    while left_asked or left_told:
-        if left_told and (not left_asked or order.random() < 0.5):
-            tally.told("one", left_told.pop())
-        else:
-            tally.asked("one", left_asked.pop())
-        if order.random() < 0.2:
-            order.choice([tally.figures, tally.windows, tally.buckets, tally.histograms])()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        journal = Journal(folder, "one", PLAN.k)
+        while left_asked or left_told:
+            if left_told and (not left_asked or order.random() < 0.5):
+                journal.told(left_told.pop())
+            else:
+                journal.asked(left_asked.pop())
+            if order.random() < 0.2:
+                tally.read(folder)
+                order.choice([tally.figures, tally.windows, tally.buckets, tally.histograms])()
+        journal.close()
+        tally.read(folder)
     return tally
 
 
@@ -101,13 +109,16 @@ def test_windows_and_buckets_add_up_to_the_figures(given: Journals, order: rando
     assert sum(bucket["events"] for bucket in buckets) == stream.users.size - stream.asked_from
 
 
-def test_a_window_has_what_was_done_in_it() -> None:
+def test_a_window_has_what_was_done_in_it(tmp_path: Path) -> None:
     stream = make_stream([(True, True)] * 4)
-    tally = Tally(stream, PLAN, ["one"])
     due_us = 1_764_000_000_000_000
-    for event, (took_us, rank) in enumerate([(1_000, 1), (2_000, 20), (700_000, 3)]):
-        tally.asked("one", Asked(event, 0, 200, 0, 0, rank, due_us, due_us, due_us + took_us, 10, 20, (0,) * 10))
-    tally.asked("one", Asked(3, 1, 0, 0, 0, 0, due_us, due_us, due_us + 900_000, 10, 0, (0,) * 10))
+    asked = [
+        Asked(event, 0, 200, 0, 0, rank, due_us, due_us, due_us + took_us, 10, 20, (0,) * 10)
+        for event, (took_us, rank) in enumerate([(1_000, 1), (2_000, 20), (700_000, 3)])
+    ]
+    asked.append(Asked(3, 1, 0, 0, 0, 0, due_us, due_us, due_us + 900_000, 10, 0, (0,) * 10))
+    write_journals(tmp_path, "one", asked, [])
+    tally = Tally.from_journals(tmp_path, stream, PLAN, ["one"])
     first, second, third, last = tally.windows()["one"]
     assert (first["at_s"], first["hr@10"], first["p99_ms"], first["unanswered"]) == (
         0.0,
@@ -120,13 +131,14 @@ def test_a_window_has_what_was_done_in_it() -> None:
     assert (last["unanswered"], last["hr@10"], last["bytes_out"]) == (1, None, 10)
 
 
-def test_a_long_replay_has_few_wide_windows_and_no_gap_between_its_sessions() -> None:
-    stream = make_stream([(True, True)] * 1000)
-    tally = Tally(stream, PLAN, ["one"])
+def test_a_long_replay_has_few_wide_windows_and_no_gap_between_its_sessions(tmp_path: Path) -> None:
+    stream, told = make_stream([(True, True)] * 1000), []
     for event in range(1000):
         session = event // 500
         due_us = 1_764_000_000_000_000 + event * 60_000_000 + session * 10**13  # a minute apart; months in between
-        tally.told("one", Told(event, 0, 1, session, due_us, due_us, due_us + 1000, 1, 1))
+        told.append(Told(event, 0, 1, session, due_us, due_us, due_us + 1000, 1, 1))
+    write_journals(tmp_path, "one", [], told)
+    tally = Tally.from_journals(tmp_path, stream, PLAN, ["one"])
     windows = tally.windows()["one"]
     width_s = windows[1]["at_s"] - windows[0]["at_s"]
     assert MOST_WINDOWS / 2 - 3 < len(windows) <= MOST_WINDOWS

@@ -12,11 +12,10 @@ from matinee.replay.client import LOST, TIME_LIMIT
 from matinee.replay.journal import OUTCOMES, Asked, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from matinee.replay.client import Pool, Reply
     from matinee.replay.journal import Journal
-    from matinee.replay.observer import Observer
     from matinee.replay.plan import Plan
     from matinee.replay.words import Words
 
@@ -40,7 +39,6 @@ class Dialogue:
         words: what is said.
         journal: gets a record before an event is told, and one when it was acknowledged.
         session: how often the replay had been started before.
-        observers: get the same records.
         told: called with an event that was acknowledged.
         failed: called when an event can't be told.
     """
@@ -53,13 +51,12 @@ class Dialogue:
         words: Words,
         journal: Journal,
         session: int,
-        observers: Sequence[Observer],
         *,
         told: Callable[[int], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self._arm, self._pool, self._words, self._journal = arm, pool, words, journal
-        self._session, self._observers, self._told, self._failed = session, observers, told, failed
+        self._session, self._told, self._failed = session, told, failed
         self._nothing = (0,) * plan.k
         self._patience_us = int(plan.patience_s * 1e6)
 
@@ -100,8 +97,6 @@ class Dialogue:
             bytes_out, reply.bytes_in, items, question.late,
         )  # fmt: skip
         self._journal.asked(entry)
-        for observer in self._observers:
-            observer.asked(self._arm, entry)
         self.tell(event, reply.at_us)
 
     def acknowledged(self, telling: _Telling, reply: Reply) -> None:
@@ -114,8 +109,6 @@ class Dialogue:
             telling.first_sent_us, reply.at_us, telling.bytes_out, telling.bytes_in,
         )  # fmt: skip
         self._journal.told(entry)
-        for observer in self._observers:
-            observer.told(self._arm, entry)
         self._told(telling.event)
 
     def all_acknowledged(self, batch: _Batch, reply: Reply) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from matinee.replay.client import Pool
-    from matinee.replay.observer import Observer
     from matinee.replay.plan import Plan
     from matinee.replay.stream import Stream
     from matinee.replay.words import Words
@@ -43,7 +42,6 @@ class Lane:
         pool: of connections to its server.
         words: what is said to it.
         session: how often the replay had been started before.
-        observers: told of every record.
 
     Attributes:
         arm: its name.
@@ -62,17 +60,14 @@ class Lane:
         pool: Pool,
         words: Words,
         session: int,
-        observers: Sequence[Observer],
     ) -> None:
         self.arm, self.pool, self._stream = arm, pool, stream
         self._is_asked = _marked(len(stream), asked_records(folder, arm, plan.k)["event"])
         self._is_told = _marked(len(stream), told_records(folder, arm)["event"])
         self._journal = Journal(folder, arm, plan.k)
-        self._dialogue = Dialogue(
-            arm, plan, pool, words, self._journal, session, observers, told=self._finish, failed=self.fail
-        )
+        self._dialogue = Dialogue(arm, plan, pool, words, self._journal, session, told=self._finish, failed=self.fail)
         # By event. A list of Python's numbers would take forty bytes for each, in every arm.
-        self._lines: Sequence[int] = memoryview(stream.users) if plan.order == "user" else bytes(len(stream))
+        self._lines: Sequence[int] = stream.users.data if plan.order == "user" else bytes(len(stream))
         # By line, those that wait behind the one under way; a line with nothing under way is not here.
         self._behind: dict[int, deque[tuple[int, int, bool]]] = {}
         self._waiting = self._under_way = 0

@@ -22,15 +22,13 @@ from matinee.replay.live_process import send_stream
 from matinee.schema.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from matinee.replay.live_document import State
-    from matinee.replay.observer import Observer
     from matinee.replay.stage import Begun
 
-__all__ = ["LIVE", "Live", "live"]
+__all__ = ["LIVE", "Live"]
 
 _EVERY_S: Final = 1.0
 _LINE_EVERY_S: Final = 10.0
@@ -38,21 +36,8 @@ _PATIENCE_S: Final = 30.0  # with the last document
 _GIVE_WAY_S: Final = 0.0005  # while something is drawn: Python's own 5 ms would be seen in the latencies
 
 
-def live(
-    *, show: Callable[[dict[str, Any]], None] | None = None, progress: Progress | None = None
-) -> Callable[[Begun], AbstractContextManager[Sequence[Observer]]]:
-    """What `matinee.replay.stage.play` takes as `watch`; for the arguments see `Live`."""
-
-    @contextmanager
-    def watch(begun: Begun) -> Iterator[Sequence[Observer]]:
-        with Live(begun, show=show, progress=progress):
-            yield ()
-
-    return watch
-
-
 class Live:
-    """Keeps `live.json` in the folder of a replay while its block runs.
+    """Keeps `live.json` in the folder of a replay while its block runs; `stage.play` takes it as `watch`.
 
     How the block is left decides how the session is said to have ended: without an exception it `finished`, by an
     interrupt it was `interrupted`, by any other it `failed`. No trouble here stops a replay: it is said once.

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from matinee.replay.against import Against
     from matinee.replay.clock import Clock
     from matinee.replay.lane import Lane
-    from matinee.replay.observer import Observer
     from matinee.replay.plan import Plan
     from matinee.replay.servers import Starting
     from matinee.replay.stream import Stream
@@ -63,8 +62,8 @@ class Played:
     stream: Stream | None = field(repr=False)
 
 
-# Entered when a session begins; gives observers, and sees by what it is left with how the session has ended.
-Watch: TypeAlias = "Callable[[Begun], AbstractContextManager[Sequence[Observer]]]"
+# Entered when a session begins; sees by what it is left with how the session has ended.
+Watch: TypeAlias = "Callable[[Begun], AbstractContextManager[object]]"
 
 
 def play(
@@ -121,7 +120,7 @@ def play(
             id_ = record.id if record else new_id(fingerprint) if out else folder.name
             session.reach(stack, id_, data_dir.expanduser().absolute(), workers)
             record = session.begin(record, id_)
-            return Played(folder, session.play(record, watch or _nobody), stream)
+            return Played(folder, session.play(record, watch or nullcontext), stream)
 
 
 def check(version: Version, arms: Sequence[Against], workers: int) -> None:
@@ -227,8 +226,8 @@ class _Session:
         run: Run | None = None
         clock = Clock()
         try:
-            with watch(Begun(self._folder, record, self._stream)) as observers:
-                lanes = [self._lane(arm, record, clock, observers) for arm in record.arms]
+            with watch(Begun(self._folder, record, self._stream)):
+                lanes = [self._lane(arm, record, clock) for arm in record.arms]
                 run = Run(lanes, self._stream, self._plan, clock, check=self._check, progress=self._progress)
                 run_in_loop(run)
                 if any(lane.told < lane.all for lane in lanes):
@@ -245,7 +244,7 @@ class _Session:
             self._progress.say(run.facts.complaint)
         return record
 
-    def _lane(self, arm: Arm, record: Record, clock: Clock, observers: Sequence[Observer]) -> Lane:
+    def _lane(self, arm: Arm, record: Record, clock: Clock) -> Lane:
         from matinee.replay.client import Pool  # noqa: PLC0415 - see play
         from matinee.replay.lane import Lane  # noqa: PLC0415 - see play
         from matinee.replay.words import Words  # noqa: PLC0415 - see play
@@ -255,7 +254,7 @@ class _Session:
         pool = Pool(address, plan.connections, plan.time_limit_s, clock)
         words = Words(address, self._stream, plan, self._version.raw_items, arm.teller, token)
         session = len(record.sessions) - 1
-        return Lane(arm.name, self._stream, plan, self._folder, pool, words, session, observers)
+        return Lane(arm.name, self._stream, plan, self._folder, pool, words, session)
 
     def _arm(self, arm: Against, id_: str) -> Arm:
         return Arm(
@@ -277,7 +276,3 @@ class _Session:
     def _check(self) -> None:
         for server in self._servers:
             server.check()
-
-
-def _nobody(_: Begun) -> AbstractContextManager[Sequence[Observer]]:
-    return nullcontext(())

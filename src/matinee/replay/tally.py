@@ -1,4 +1,4 @@
-"""What a replay has measured so far, added up as it happens or from its journals: the same numbers either way.
+"""What a replay has measured so far, added up from its journals as they grow or when all is over: the same numbers.
 
 Only whole numbers are added up (ranks counted, microseconds, bytes), so neither batches nor their order change a
 digit. An event counts once: of several records of one event, as a kill can leave, the first.
@@ -29,7 +29,6 @@ __all__ = ["Tally"]
 _ASKED: Final = tuple(field for field in Asked._fields if field != "items")
 _LATENCIES: Final = ("ask", "after_sending", "tell", "unanswered")
 _COUNTS: Final = ("told", "told_again", "retries", "late", "bytes_out", "bytes_in")
-_AT_ONCE: Final = 4096  # records wait for each other, since arrays cost a call, not an event
 _FROM_FILE: Final = 1 << 16
 _BUCKETS: Final = 20  # of event time, equally many events each
 _FEWEST: Final = 20  # events in one of them
@@ -37,20 +36,16 @@ _SEGMENTS: Final = ("warm_users", "cold_users", "warm_items", "cold_items")
 
 
 class Tally:
-    """Counts what several arms do with one stream; an `Observer` of a replay.
+    """Counts what several arms do with one stream.
 
     Args:
         stream: the events.
         plan: of the replay.
         arms: their names.
-        models: titles of the models that have answered, by arm, in order of their first answer; looked at when figures
-            are asked for, so it may grow meanwhile. None is not known.
     """
 
-    def __init__(
-        self, stream: Stream, plan: Plan, arms: Sequence[str], *, models: Mapping[str, Sequence[str]] | None = None
-    ) -> None:
-        self._models = models or {}
+    def __init__(self, stream: Stream, plan: Plan, arms: Sequence[str]) -> None:
+        self._models: dict[str, list[str]] = {}
         self._arms = {arm: _Arm(stream, plan.k) for arm in arms}
 
     @classmethod
@@ -61,18 +56,10 @@ class Tally:
         return tally
 
     def read(self, folder: Path) -> None:
-        """Add what the journals tell behind what was read of them before; for tallies that nobody tells of entries."""
+        """Add what the journals tell behind what was read of them before."""
         self._models = {name: titles(folder, name) for name in self._arms}
         for name, arm in self._arms.items():
             arm.read(folder, name)
-
-    def asked(self, arm: str, entry: Asked) -> None:
-        """A question was answered, or given up."""
-        self._arms[arm].asked(entry)
-
-    def told(self, arm: str, entry: Told) -> None:
-        """An event was acknowledged."""
-        self._arms[arm].told(entry)
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """By arm, in plain values, None for what nothing is known of; docs/report.md says what each is."""
@@ -88,7 +75,7 @@ class Tally:
 
     def histograms(self) -> dict[str, dict[str, str]]:
         """By arm and kind: the latencies as an HdrHistogram in base64."""
-        return {name: {kind: one.encoded() for kind, one in arm.settled().items()} for name, arm in self._arms.items()}
+        return {name: {kind: one.encoded() for kind, one in arm.latencies.items()} for name, arm in self._arms.items()}
 
 
 class _Arm:
@@ -98,15 +85,13 @@ class _Arm:
         size = stream.users.size
         self._stream, self._k = stream, k
         self._read_asked = self._read_told = 0
-        self._waiting_asked: list[Asked] = []
-        self._waiting_told: list[Told] = []
         self._is_asked, self._is_told = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
         self._outcomes = np.zeros(len(OUTCOMES), np.int64)
         self._answers_by_model = np.zeros(0, np.int64)
         self._edges = _edges(stream.asked_from, size)
         # By part of event time, by whether user and item are warm (2 * user + item), by rank as in `_bins`.
         self._ranks = np.zeros((self._edges.size - 1, 4, k + 1), np.int64)
-        self._latencies = {kind: Latencies() for kind in _LATENCIES}
+        self.latencies = {kind: Latencies() for kind in _LATENCIES}
         self._windows = Windows(k)
         self._counts = dict.fromkeys(_COUNTS, 0)
 
@@ -120,26 +105,6 @@ class _Arm:
         for records in _pieces(told):
             self.add_told({field: records[field].astype(np.int64) for field in Told._fields})
 
-    def asked(self, entry: Asked) -> None:
-        self._waiting_asked.append(entry)
-        if len(self._waiting_asked) >= _AT_ONCE:
-            self.settled()
-
-    def told(self, entry: Told) -> None:
-        self._waiting_told.append(entry)
-        if len(self._waiting_told) >= _AT_ONCE:
-            self.settled()
-
-    def settled(self) -> dict[str, Latencies]:
-        """Add what waits; the latencies by kind."""
-        if self._waiting_asked:
-            waiting, self._waiting_asked = self._waiting_asked, []
-            self.add_asked(_columns(waiting, _ASKED))
-        if self._waiting_told:
-            told, self._waiting_told = self._waiting_told, []
-            self.add_told(_columns(told, Told._fields))
-        return self._latencies
-
     def add_asked(self, batch: dict[str, NDArray[np.int64]]) -> None:
         """Questions, in order; fields of `Asked`, (n,) each."""
         batch = _firsts(batch, self._is_asked)
@@ -149,9 +114,9 @@ class _Arm:
         self._count_models(batch["model"][answered])
         self._count_ranks(events[answered], bins[answered])
         taken_us = batch["done_us"] - batch["due_us"]
-        self._latencies["ask"].add(taken_us[answered])
-        self._latencies["after_sending"].add((batch["done_us"] - batch["sent_us"])[answered])
-        self._latencies["unanswered"].add(taken_us[~answered])
+        self.latencies["ask"].add(taken_us[answered])
+        self.latencies["after_sending"].add((batch["done_us"] - batch["sent_us"])[answered])
+        self.latencies["unanswered"].add(taken_us[~answered])
         self._counts["late"] += int(batch["late"].sum())
         self._count_bytes(batch)
         self._windows.add_asked(batch, bins)
@@ -162,12 +127,11 @@ class _Arm:
         self._counts["told"] += batch["event"].size
         self._counts["told_again"] += int((batch["known"] > 0).sum())
         self._counts["retries"] += int((batch["attempts"] - 1).sum())
-        self._latencies["tell"].add(batch["done_us"] - batch["due_us"])
+        self.latencies["tell"].add(batch["done_us"] - batch["due_us"])
         self._count_bytes(batch)
         self._windows.add_told(batch)
 
     def figures(self, models: Sequence[str]) -> dict[str, Any]:
-        latencies = self.settled()
         counts = self._counts
         busy_s = self._windows.busy_s
         by_segment = self._ranks.sum(axis=0)
@@ -189,7 +153,7 @@ class _Arm:
             "retries": counts["retries"],
             "metrics": self._means(by_segment.sum(axis=0)),
             **segments,
-            "latency_ms": {kind: one.facts() for kind, one in latencies.items()},
+            "latency_ms": {kind: one.facts() for kind, one in self.latencies.items()},
             "busy_s": busy_s,
             "per_s": counts["told"] / busy_s if busy_s else 0.0,
             "late": counts["late"],
@@ -198,11 +162,9 @@ class _Arm:
         }
 
     def over_wall_time(self) -> list[dict[str, Any]]:
-        self.settled()
         return self._windows.as_json(self._means)
 
     def over_event_time(self) -> list[dict[str, Any]]:
-        self.settled()
         times_s = self._stream.times_s
         return [
             {
@@ -260,11 +222,6 @@ def _edges(first: int, size: int) -> NDArray[np.int64]:
 def _pieces(records: NDArray[Any]) -> Iterator[NDArray[Any]]:
     for start in range(0, records.size, _FROM_FILE):
         yield records[start : start + _FROM_FILE]
-
-
-def _columns(entries: Sequence[Asked | Told], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    columns = dict(zip(entries[0]._fields, zip(*entries, strict=True), strict=True))
-    return {name: np.array(columns[name], np.int64) for name in names}
 
 
 def _firsts(batch: dict[str, NDArray[np.int64]], seen: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:

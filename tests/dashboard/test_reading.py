@@ -88,6 +88,17 @@ def test_numbers_and_moments_beyond_all_bounds_are_none(tmp_path: Path) -> None:
         assert training.epochs == ()
 
 
+def test_only_evaluations_of_all_people_on_the_own_version_stand_beside_each_other(tmp_path: Path) -> None:
+    model = tmp_path / "models" / "log" / "0a1b" / "markov-1"
+    model.mkdir(parents=True)
+    (model / "trained.json").write_text("{}")
+    usual = {"split": "test", "version": "0a1b", "users": None, "metrics": {"ndcg@10": 0.5}}
+    for told, shown_ones in ((usual, ["test"]), (usual | {"users": 5}, []), (usual | {"version": "ffff"}, [])):
+        (model / "evaluation-test-time.json").write_text(json.dumps(told))
+        (training,) = read_trainings(tmp_path, Reading())
+        assert [*training.evaluations] == shown_ones
+
+
 def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
     path, read = tmp_path / "a.json", []
 

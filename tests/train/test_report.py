@@ -99,6 +99,25 @@ def test_two_models_side_by_side_and_the_files_that_stay(data: Path) -> None:
         assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_evaluation_of_some_people_or_on_another_version_leaves_the_usual_one_alone(
+    data: Path, tmp_path: Path
+) -> None:
+    usual = matinee.evaluate("log/markov", data_dir=data).models[0].files[0]
+    before = usual.read_bytes()
+    (folder,) = (data / "versions" / "log").iterdir()
+    other = shutil.copytree(folder, tmp_path / "other")
+    for file in (other / "manifest.json", other / "certificate.json"):
+        file.write_text(file.read_text().replace(folder.name, "f" * 16))
+    for options, name in (
+        ({"users": 3}, "3-users"),
+        ({"k": 20, "include_seen": True}, "at-20-with-seen"),
+        ({"version": other}, f"on-{'f' * 16}"),
+    ):
+        (made,) = matinee.evaluate("log/markov", data_dir=data, **options).models  # type: ignore[arg-type]
+        assert made.files[0] == usual.with_name(f"evaluation-test-time-{name}.json")
+    assert usual.read_bytes() == before
+
+
 def test_files_go_where_they_are_wanted(data: Path, tmp_path: Path) -> None:
     report = matinee.evaluate(
         "log/markov",
@@ -112,7 +131,7 @@ def test_files_go_where_they_are_wanted(data: Path, tmp_path: Path) -> None:
     for one in report.models:
         assert one.evaluation.ranks.size == 6
         assert [path.name for path in one.files] == [
-            f"evaluation-test-leave-one-out-5.{end}" for end in ("json", "parquet")
+            f"evaluation-test-leave-one-out-5-6-users.{end}" for end in ("json", "parquet")
         ]
         assert {path.parent for path in one.files} == {tmp_path / "o" / one.folder.name}
         assert not [*one.folder.glob("evaluation-*")]

@@ -100,6 +100,8 @@ def _evaluations(folder: Path, reading: Reading) -> list[tuple[str, tuple[dict[s
 
 def _told_by_evaluation(path: Path) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(path.read_bytes())
+    if (plain["version"], plain["users"]) != (path.parts[-3], None):
+        raise ValueError(path)  # of another version, or of some people only: no figure to stand beside the others
     return {"split": plain["split"], "metrics": plain["metrics"]}
 
 

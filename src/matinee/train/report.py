@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluated", "Report", "evaluate"]
 
+_USUAL_K: Final = 10
 _MOST_K: Final = 1000  # as of a server; every event keeps its list until all are ranked
 
 
@@ -76,7 +77,7 @@ def evaluate(
     protocol: Protocol = "time",
     negatives: int = 0,
     users: int | None = None,
-    k: int = 10,
+    k: int = _USUAL_K,
     include_seen: bool = False,
     seed: int = 0,
     engine: EngineChoice = "auto",
@@ -90,7 +91,8 @@ def evaluate(
     """Rank every event of a split with one or more trained models; docs/evaluation.md says how.
 
     Beside each model stay `evaluation-<split>-<protocol>.json` with all that was found, a Parquet file with the rank of
-    each single event, and, for the protocol 'time', a plot of the quality over time.
+    each single event, and, for the protocol 'time', a plot of the quality over time. Whatever else is asked otherwise
+    than usual is in their names too, so that a look at fifty people never stands where the whole split stood.
 
     Args:
         model: a folder, `<data set>/<model>`, or an address of MLflow's registry.
@@ -155,7 +157,7 @@ def evaluate(
         )
         for folder in folders
     ]
-    report = Report(opened.name, opened.id, _written(labels, folders, evaluations, targets, opened))
+    report = Report(opened.name, opened.id, _written(labels, folders, facts, evaluations, targets, opened))
     if lineage is not None:
         for evaluated, one in zip(report.models, facts, strict=True):
             _record(lineage, evaluated, one, opened)
@@ -220,6 +222,7 @@ def _targets(folders: Sequence[Path], out: str | Path | None) -> list[Path]:
 def _written(
     labels: Sequence[str],
     folders: Sequence[Path],
+    facts: Sequence[CheckpointFacts],
     evaluations: Sequence[Evaluation],
     targets: Sequence[Path],
     version: Version,
@@ -229,7 +232,7 @@ def _written(
 
     first = evaluations[0]
     made = []
-    for label, folder, evaluation, target in zip(labels, folders, evaluations, targets, strict=True):
+    for label, folder, own, evaluation, target in zip(labels, folders, facts, evaluations, targets, strict=True):
         differences = {
             name: compare(evaluation.values[name], first.values[name], first.users)
             for name in (evaluation.values if evaluation is not first and first.users.size else ())
@@ -239,19 +242,32 @@ def _written(
         if evaluation is not first:
             compared = {labels[0]: first, label: evaluation}
         evaluated = Evaluated(label, folder, evaluation, differences, ())
-        made.append(_write(evaluated, compared, target, f"{version.name} {version.id}"))
+        made.append(_write(evaluated, compared, target / _stem(evaluation, own), f"{version.name} {version.id}"))
     return tuple(made)
 
 
-def _write(evaluated: Evaluated, compared: dict[str, Evaluation], target: Path, title: str) -> Evaluated:
+def _stem(evaluation: Evaluation, own: CheckpointFacts) -> str:
+    """What the files are called, without their ends: what was asked, as far as it is not what is usually asked."""
+    ranking = evaluation.ranking
+    parts = {
+        f"evaluation-{ranking.split}-{ranking.protocol}": True,
+        f"{ranking.negatives}": ranking.negatives > 0,
+        f"{ranking.users}-users": ranking.users is not None,
+        f"at-{evaluation.k}": evaluation.k != _USUAL_K,
+        "with-seen": not ranking.exclude_seen,
+        f"on-{evaluation.version}": evaluation.version != own.version,
+    }
+    return "-".join(part for part, is_said in parts.items() if is_said)
+
+
+def _write(evaluated: Evaluated, compared: dict[str, Evaluation], stem: Path, title: str) -> Evaluated:
+    """Write the files whose names are `stem` and an end."""
     from matinee.train.evaluation_files import write_ranks  # noqa: PLC0415 - see evaluate
     from matinee.train.evaluation_plot import evaluation_plot  # noqa: PLC0415 - see evaluate
 
     evaluation = evaluated.evaluation
     ranking = evaluation.ranking
-    among = f"-{ranking.negatives}" if ranking.negatives else ""
-    stem = f"evaluation-{ranking.split}-{ranking.protocol}{among}"
-    report, ranks, plot = (target / f"{stem}.{kind}" for kind in ("json", "parquet", "png"))
+    report, ranks, plot = (stem.with_name(f"{stem.name}.{kind}") for kind in ("json", "parquet", "png"))
     files = [report, ranks]
     try:
         with atomic(ranks) as beside:
@@ -261,5 +277,7 @@ def _write(evaluated: Evaluated, compared: dict[str, Evaluation], target: Path, 
             files.append(plot)
         write_atomically(report, (json.dumps(evaluated.as_json(), indent=2, ensure_ascii=False) + "\n").encode())
     except PermissionError as error:
-        raise ModelError(f"{target}: cannot be written to ({error.strerror}); choose a folder with --out") from None
+        raise ModelError(
+            f"{stem.parent}: cannot be written to ({error.strerror}); choose a folder with --out"
+        ) from None
     return Evaluated(evaluated.label, evaluated.folder, evaluation, evaluated.differences, tuple(files))

@@ -63,7 +63,7 @@ class RawIds:
         numbers = np.array(raw, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, numbers), self._raw.size - 1)
         found = np.where(self._sorted[at] == numbers, self._order[at] + 1, 0).astype(np.int32)
-        for place in np.flatnonzero(found == 0) if self._new else ():
+        for place in np.flatnonzero(found == 0).tolist() if self._new else ():
             found[place] = self._numbers.get(str(raw[place]), 0)
         return found
 

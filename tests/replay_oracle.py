@@ -116,10 +116,9 @@ def expected_figures(stream: Stream, plan: Plan, asked: Sequence[Asked], told: S
     }
 
 
-def exact_percentile(values: Sequence[int], percent: float) -> int:
+def exact_percentile(values: Sequence[int], percent: int) -> int:
     """The smallest value that so many percent of them do not exceed, by sorting."""
-    wanted = max(int(percent * len(values) / 100 + 0.5), 1)
-    return sorted(values)[wanted - 1]
+    return next(value for place, value in enumerate(sorted(values), 1) if 100 * place >= percent * len(values))
 
 
 def _firsts(entries: Sequence[Any]) -> list[Any]:

@@ -119,6 +119,16 @@ def test_records_that_cannot_be_are_said(tmp_path: Path, wrong: dict[str, int], 
         check_records(tmp_path, "arm", K, 1, 3)
 
 
+def test_a_full_disk_leaves_no_half_of_a_title(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "arm", K)
+    assert journal.model("a@1") == 0
+    (tmp_path / ".arm.models.new").symlink_to("/dev/full")
+    with pytest.raises(DiskFullError, match="no space left for the journal"):
+        journal.model("b@2")
+    journal.close()
+    assert titles(tmp_path, "arm") == ["a@1"]
+
+
 @pytest.mark.parametrize("kind", ["asked", "told"])
 def test_a_full_disk_is_said_in_a_line(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"arm.{kind}").symlink_to("/dev/full")

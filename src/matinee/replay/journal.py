@@ -135,15 +135,18 @@ class Journal:
         self._write(self._told, self._tell.pack(*entry))
 
     def model(self, title: str) -> int:
-        """The place of a model in the arm's list of models that have answered; a new one is written down."""
+        """The place of a model in the arm's list of models that have answered; a new one is written down.
+
+        Raises:
+            DiskFullError: no space left for it.
+        """
         try:
             return self._models.index(title)
         except ValueError:
             pass  # the first answer of a model
         line = " ".join(title.split())
         if line not in self._models:
-            with (self._folder / f"{self._arm}.models").open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            self._write_models([*self._models, line])
             self._models.append(line)
         return self._models.index(line)
 
@@ -151,6 +154,17 @@ class Journal:
         """Let go of the files."""
         os.close(self._asked)
         os.close(self._told)
+
+    def _write_models(self, models: list[str]) -> None:
+        """As a whole: half a title at the end would be taken for another model."""
+        beside = self._folder / f".{self._arm}.models.new"
+        try:
+            beside.write_text("".join(f"{model}\n" for model in models), encoding="utf-8")
+            beside.replace(self._folder / f"{self._arm}.models")
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise self._full() from None
 
     def _write(self, handle: int, record: bytes) -> None:
         try:
@@ -160,10 +174,13 @@ class Journal:
                 raise
             written = 0
         if written < len(record):  # a part of it is cut off when the journal is opened again
-            raise DiskFullError(
-                f"{self._folder}: no space left for the journal of the replay; make room and run the same command "
-                "again: it goes on from here"
-            )
+            raise self._full()
+
+    def _full(self) -> DiskFullError:
+        return DiskFullError(
+            f"{self._folder}: no space left for the journal of the replay; make room and run the same command again: "
+            "it goes on from here"
+        )
 
 
 def asked_records(folder: Path, arm: str, k: int, *, since: int = 0) -> NDArray[Any]:

@@ -24,18 +24,18 @@ class ReplayedArm:
     Attributes:
         name: of the arm.
         answered, unanswered: questions.
-        metrics: 'hr@10' and so on, of those that were answered.
-        p50_ms, p99_ms, max_ms: of a question, from when it was due.
+        metrics: 'hr@10' and so on, of those that were answered; None where none was.
+        p50_ms, p99_ms, max_ms: of an answered question, from when it was due; None as above.
         per_s: events, each asked about and told.
     """
 
     name: str
     answered: int
     unanswered: int
-    metrics: dict[str, float]
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    metrics: dict[str, float | None]
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
     per_s: float
 
 
@@ -128,7 +128,10 @@ class Receipt:
     @property
     def replayed(self) -> ReplayedSplit | None:
         """The replay, where its report is still there."""
-        split = ReplayedSplit.from_json(self.replay) if self.replay else None
+        try:
+            split = ReplayedSplit.from_json(self.replay) if self.replay else None
+        except (KeyError, TypeError):
+            return None  # another Matinee has written it; the replay itself is found again
         return split if split is not None and split.is_there else None
 
     def with_models(self, fingerprint: str, trials: tuple[Trial, ...]) -> Self:

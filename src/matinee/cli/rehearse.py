@@ -143,6 +143,8 @@ def _print_trials(trials: "tuple[Trial, ...]", output: Output) -> None:
 
 
 def _print_replay(replay: "ReplayedSplit", output: Output) -> None:
+    from matinee.replay import show  # noqa: PLC0415 - a command's rooms are loaded when it is called
+
     output.line("The same events as live traffic, each asked about and then told, as fast as the servers took them:")
     output.line()
     rows = [
@@ -150,9 +152,9 @@ def _print_replay(replay: "ReplayedSplit", output: Output) -> None:
             arm.name,
             arm.answered,
             arm.unanswered,
-            *(f"{arm.metrics[name]:.4f}" for name in ("hr@10", "ndcg@10")),
-            *(f"{value:.1f}" for value in (arm.p50_ms, arm.p99_ms, arm.max_ms)),
-            f"{arm.per_s:,.0f}",
+            *(show.quality(arm.metrics[name]) for name in ("hr@10", "ndcg@10")),
+            *(show.ms(value) for value in (arm.p50_ms, arm.p99_ms, arm.max_ms)),
+            show.rate(arm.per_s),
         ]
         for arm in replay.arms
     ]

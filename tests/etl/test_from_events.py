@@ -41,6 +41,7 @@ from toy_version import contents
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from conftest import Listener
     from matinee.schema.certificate import Certificate
     from services import PostgresServer
 
@@ -327,6 +328,28 @@ def test_a_log_has_an_end_and_the_next_begins_there(url: str, tmp_path: Path) ->
     # A rehearsal of that version is another log, and says itself what had happened.
     here.tell([Row("1", "20", None, 5000)], rehearsal="mine")
     assert here.next(some.folder, rehearsal="mine").past == "train"
+
+
+def test_splits_that_were_over_before_anything_was_told_are_not_left_out_in_silence(
+    url: str, tmp_path: Path, listener: Listener
+) -> None:
+    here = scene(url, tmp_path, BASE)
+    ends = {split: max(row.time for row in rows_of(here.base, split)) for split in SPLITS}
+    counts = {split: len(rows_of(here.base, split)) for split in SPLITS}
+    for name, first_s, past, over in (
+        ("a", ends["train"] + 1, None, None),
+        ("b", ends["eval"] + 1, None, "eval"),
+        ("c", ends["test"] + 1, None, "test"),
+        ("d", ends["test"] + 1, "train", None),  # who says so means it
+    ):
+        here.tell([Row("1", "20", None, first_s), Row("1", "21", None, first_s + 9)], rehearsal=name)
+        listener.lines.clear()
+        here.next(rehearsal=name, past=past, dry_run=True, progress=listener)
+        warnings = [line for line in listener.lines if line.startswith("careful")]
+        assert len(warnings) == (over is not None), name
+        if over:
+            assert f"the {counts[over] - counts['train']:,} events" in warnings[0]
+            assert f"pass --past {over} if" in warnings[0]
 
 
 def test_what_a_version_cannot_hold_is_rejected(url: str, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class ToldRange:
         after, place: its events are those with after < place <= `place`.
         end: the last of them.
         events: how many.
+        first_s: the earliest of their timestamps, Unix seconds.
         rated: whether one of them has a rating.
         spaced: whether an id of one of them begins or ends with a space or a tab.
     """
@@ -42,6 +43,7 @@ class ToldRange:
     place: int
     end: LogEnd
     events: int
+    first_s: int
     rated: bool
     spaced: bool
 
@@ -49,7 +51,7 @@ class ToldRange:
 _PLACE = 'SELECT place FROM told_events WHERE dataset = %s AND teller = %s AND "number" = %s'
 _FIRST_LATE = 'SELECT min(place) FROM told_events WHERE dataset = %s AND place > %s AND "timestamp" >= %s'
 _RANGE = """
-    SELECT count(*), max(place), bool_or(rating IS NOT NULL),
+    SELECT count(*), max(place), min("timestamp"), bool_or(rating IS NOT NULL),
         bool_or("user" ~ E'^[ \\t]|[ \\t]$' OR item ~ E'^[ \\t]|[ \\t]$')
     FROM told_events
     WHERE dataset = %(dataset)s AND place > %(after)s
@@ -103,11 +105,11 @@ def find_range(
     if until is not None:
         ((first_late,),) = connection.execute(_FIRST_LATE, (dataset, after, until)).fetchall()
     limits = {"dataset": dataset, "after": after, "until_place": until_place, "first_late": first_late}
-    ((events, place, rated, spaced),) = connection.execute(_RANGE, limits).fetchall()
+    ((events, place, first_s, rated, spaced),) = connection.execute(_RANGE, limits).fetchall()
     if not events:
         return None
     ((teller, number),) = connection.execute(_END, (dataset, place)).fetchall()
-    return ToldRange(log, after, place, LogEnd(teller, number), events, rated, spaced)
+    return ToldRange(log, after, place, LogEnd(teller, number), events, first_s, rated, spaced)
 
 
 def csv(

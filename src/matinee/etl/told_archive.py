@@ -100,6 +100,8 @@ def fetch_told(
             number=told.end.number,
         )
         ratings = rated or told.rated
+        if past is None:
+            _say_what_is_left_out(version, base.past, told.first_s, progress)
         integer_users, integer_items = (ids.kind == "integer" for ids in (manifest.users, manifest.items))
         progress.start("fetch", told.events, "rows")
         rows = csv(connection, told, integer_users=integer_users, integer_items=integer_items, ratings=ratings)
@@ -137,6 +139,21 @@ def _past(version: Version, log: str, past: Split | None, *, continued: bool) ->
             "--past out"
         )
     return past or (last if continued else SPLITS[0])
+
+
+def _say_what_is_left_out(version: Version, past: str, first_s: int, progress: Progress) -> None:
+    """Whoever left --past out may not have meant that splits are lost which were over before anything was told."""
+    over, events = "", 0
+    for split in SPLITS[[*SPLITS].index(past) + 1 :]:  # type: ignore[arg-type]  # it is one of them
+        facts = getattr(version.certificate, split)
+        if facts.last is None or facts.last >= first_s:
+            break
+        over, events = split, events + facts.rows
+    if over:
+        progress.say(
+            f"careful: only {version.id} up to {past} is taken in, and not the {events:,} events behind that up to "
+            f"{over}, which are all earlier than what was told; pass --past {over} if they had happened"
+        )
 
 
 def _nothing(url: str, log: str, after: int | None, *, limited: bool) -> str:

@@ -105,7 +105,7 @@ class Record:
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
             raise ReplayError(f"{path}: not the record of a replay ({error})") from None
 
     def write(self, folder: Path) -> None:

@@ -64,16 +64,13 @@ def test_cuts_are_those_of_one_machine(pieces: list[np.ndarray], data: st.DataOb
     with tempfile.TemporaryDirectory() as folder:
         summaries = []
         for number, piece in enumerate(pieces):
-            own = {"time": piece, "user": piece.astype(np.int32), "item": piece.astype(np.int32)}
-            write_part(pa.table(own), Path(folder), number)
-            summaries.append({"part": number, **ties(piece), "user": int(piece[-1]), "item": int(piece[-1])})
+            write_part(pa.table({"time": piece}), Path(folder), number)
+            summaries.append({"part": number, **ties(piece)})
         ordered = Ordered(Path(folder), summaries)
         for target in targets:
             assert ordered.cut(target) == (finder.position(target), finder.instant(target))
         for instant in range(-1, 8):
             assert ordered.position(instant) == np.searchsorted(time, instant)
-        for stop in range(1, time.size + 1):
-            assert ordered.largest("user", stop) == time[stop - 1]
 
 
 def test_a_part_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

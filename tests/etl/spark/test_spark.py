@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import threading
-import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,13 +174,13 @@ def test_a_worker_dies_midway(cluster: Cluster, tmp_path: Path) -> None:
     chosen = TransformSettings(name="log", ties="shuffle")
     local = transform(source, tmp_path / "local", chosen)
     died: list[int] = []
+    over = threading.Event()
 
     def kill() -> None:
         """One worker and its executor, with its shuffled data, as soon as a step that others rest on is done."""
-        until = time.monotonic() + 120
-        while time.monotonic() < until and not list(tmp_path.glob(".spark.partial-*/spark/left/once/_SUCCESS")):
-            time.sleep(0.01)
-        time.sleep(0.7)
+        while not over.is_set() and not list(tmp_path.glob(".spark.partial-*/spark/left/once/_SUCCESS")):
+            over.wait(0.01)
+        over.wait(0.5)
         cluster.kill(cluster.workers[-1])
         died.append(len(list(tmp_path.glob(".spark.partial-*"))))
 
@@ -190,6 +189,7 @@ def test_a_worker_dies_midway(cluster: Cluster, tmp_path: Path) -> None:
     try:
         spark = on_cluster(source, tmp_path / "spark", chosen, cluster, blocks=8)
     finally:
+        over.set()
         killer.join()
         cluster.add_worker()
         cluster.wait(2)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Window
-from pyspark.sql import functions as sql
+import pyarrow as pa
 
 from matinee.errors import UsageError
 from matinee.etl.certificate import certify
@@ -20,7 +19,7 @@ from matinee.etl.id_files import write_id_map
 from matinee.etl.run_record import run_record
 from matinee.etl.source_files import copy_raw, file_entry, source_entry
 from matinee.etl.spark.facts import SparkFacts, count_facts
-from matinee.etl.spark.ids import Numbered, number
+from matinee.etl.spark.ids import Numbered, encode, number
 from matinee.etl.spark.order import Remaining, remaining, shuffled, ties
 from matinee.etl.spark.parts import sorted_parts, write_part
 from matinee.etl.spark.read import Log, Unpacked, read_log, rejects_of, unpack
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from matinee.etl.extract import Archive
     from matinee.schema.certificate import Certificate
@@ -138,17 +136,19 @@ def _on_cluster(session: SparkSession, unpacked: Unpacked, plan: _Plan) -> _Made
     with plan.phase("read"):
         log = read_log(context, unpacked, settings, scratch / "read", plan.block_bytes)
     with plan.phase("order"):
-        events = session.read.schema(_event_types(log)).parquet(f"file://{log.folder}")
+        user, item = _kinds(log)
+        types = f"user {user}, item {item}, rating double, time bigint, pos bigint"
+        events = session.read.schema(types).parquet(f"file://{log.folder}")
         left = remaining(events, log.events, settings, scratch / "left")
         frame, keys = left.frame, ["time", "pos"]
         if settings.ties == "shuffle":
             frame, keys = shuffled(frame, settings.seed, parts, scratch / "runs"), ["time", "key", "pos"]
-        users = number(frame, "user", keys, parts, scratch / "users")
-        items = number(frame, "item", keys, parts, scratch / "items")
-        ordered = _order(frame, keys, users, items, parts, plan)
+        ordered = Ordered(scratch / "ordered", sorted_parts(frame, keys, parts, partial(_write_range, scratch)))
     with plan.phase("divide"):
+        users = number(session, user, ordered.bases, parts, scratch / "users")
+        items = number(session, item, ordered.bases, parts, scratch / "items")
         cuts = find_cuts(ordered, settings)
-        divided = divide(context, ordered, settings, cuts, scratch / "divided")
+        divided = divide(context, ordered, users, items, settings, cuts, scratch / "divided")
         frame = session.read.schema(_DIVIDED).parquet(f"file://{divided.folder / 'events'}")
         facts = count_facts(frame, ordered, divided, by_time=cuts is not None)
     with plan.phase("write"):
@@ -160,35 +160,18 @@ def _on_cluster(session: SparkSession, unpacked: Unpacked, plan: _Plan) -> _Made
     return _Made(log, left, users, items, cuts, facts, files)
 
 
-def _event_types(log: Log) -> str:
+def _kinds(log: Log) -> tuple[str, str]:
+    """The types of raw users and items, as Spark calls them."""
     columns = log.dialect.columns
     kinds = {True: "bigint", False: "string"}
-    user, item = kinds[columns.user_is_integer], kinds[columns.item_is_integer]
-    return f"user {user}, item {item}, rating double, time bigint, pos bigint"
+    return kinds[columns.user_is_integer], kinds[columns.item_is_integer]
 
 
-def _order(frame: DataFrame, keys: list[str], users: Numbered, items: Numbered, parts: int, plan: _Plan) -> Ordered:
-    """All events with dense ids, sorted in ranges; where a split is by user, with each one's place in its user's."""
-    user, item = (
-        numbered.frame.select(sql.col("raw").alias(name), sql.col("id").alias(f"{name}_id"))
-        for name, numbered in (("user", users), ("item", items))
-    )
-    joined = frame.join(user, "user").join(item, "item")
-    dense = joined.select(
-        sql.col("user_id").alias("user"), sql.col("item_id").alias("item"), "rating", "time", *keys[1:]
-    )
-    if plan.settings.split in {"leave-one-out", "ratio"}:
-        own = Window.partitionBy("user")
-        nth = sql.row_number().over(own.orderBy(*keys)) - 1
-        dense = dense.withColumns({"nth": nth, "total": sql.count("*").over(own)})
-    folder = plan.scratch / "ordered"
-    return Ordered(folder, sorted_parts(dense, keys, parts, partial(_write_range, folder)))
-
-
-def _write_range(folder: Path, table: pa.Table, part: int) -> dict[str, Any]:
-    write_part(table, folder, part)
-    largest = {name: int(table[name].to_numpy().max()) for name in ("user", "item")}
-    return {**ties(table["time"].to_numpy()), **largest}
+def _write_range(scratch: Path, table: pa.Table, part: int) -> dict[str, Any]:
+    """A range of events in order, ids as codes into the range's own lists of them."""
+    codes = {name: encode(table[name], scratch / f"{name}s", part) for name in ("user", "item")}
+    write_part(pa.table({**codes, "rating": table["rating"], "time": table["time"]}), scratch / "ordered", part)
+    return ties(table["time"].to_numpy())
 
 
 def _certificate(identity: str, made: _Made, plan: _Plan) -> Certificate:

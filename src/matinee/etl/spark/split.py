@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from matinee.errors import SourceFormatError
 from matinee.etl.facts import timeline_edges
+from matinee.etl.spark.ids import places, translate
 from matinee.etl.spark.parts import bases, part_path, placed, write_part
 from matinee.etl.split import RandomSplitter, fold_shares, user_bounds
 from matinee.etl.text import TextWriter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark import SparkContext
 
+    from matinee.etl.spark.ids import Numbered
     from matinee.schema.transform_settings import TransformSettings
 
     Summary = dict[str, Any]
@@ -31,13 +33,13 @@ __all__ = ["Cuts", "Divided", "Ordered", "divide", "find_cuts"]
 
 
 class Ordered:
-    """All events in order, as ranges in a folder: `user`, `item`, `rating`, `time`, and for some splits more."""
+    """All events in order, as ranges in a folder: `user` and `item` as the range's codes, `rating`, `time`."""
 
     def __init__(self, folder: Path, summaries: list[Summary]) -> None:
         self.folder = folder
         self.parts = summaries
         self.bases = bases(summaries)
-        self.events = sum(part["count"] for part in summaries)
+        self.events: int = sum(part["count"] for part in summaries)
         self.first, self.last = int(summaries[0]["first"]), int(summaries[-1]["last"])
 
     def cut(self, target: int) -> tuple[int, int]:
@@ -68,20 +70,9 @@ class Ordered:
         for part in self.parts:
             if int(part["last"]) >= instant:
                 at = int(np.searchsorted(self.column(part, "time"), instant, side="left"))
-                base: int = self.bases[part["part"]]
+                base = self.bases[part["part"]]
                 return base + at
         return self.events
-
-    def largest(self, column: str, stop: int) -> int:
-        """The largest value of `user` or `item` before a position."""
-        found = 0
-        for part in self.parts:
-            base = self.bases[part["part"]]
-            if base + part["count"] <= stop:
-                found = max(found, part[column])
-            elif base < stop:
-                found = max(found, int(self.column(part, column)[: stop - base].max()))
-        return found
 
     def column(self, part: Summary, name: str) -> NDArray[np.int64]:
         """A column of a range."""
@@ -144,6 +135,8 @@ class _Task:
     """What a worker must know to divide a range; `warm` are the largest user and item of train, in a split by time."""
 
     ordered: Path
+    users: Path
+    items: Path
     folder: Path
     settings: TransformSettings
     positions: tuple[int, int] | None
@@ -152,13 +145,19 @@ class _Task:
 
 
 def divide(
-    context: SparkContext, ordered: Ordered, settings: TransformSettings, cuts: Cuts | None, folder: Path
+    context: SparkContext,
+    ordered: Ordered,
+    users: Numbered,
+    items: Numbered,
+    settings: TransformSettings,
+    cuts: Cuts | None,
+    folder: Path,
 ) -> Divided:
     """Give each event its split; write the ranges' text, and the events with `split` and their place, `p`."""
     edges = timeline_edges(ordered.first, ordered.last)
     positions = cuts.positions if cuts else None
-    warm = (ordered.largest("user", positions[0]), ordered.largest("item", positions[0])) if positions else None
-    task = _Task(ordered.folder, folder, settings, positions, warm, edges[1:-1])
+    warm = (users.before(positions[0]), items.before(positions[0])) if positions else None
+    task = _Task(ordered.folder, users.folder, items.folder, folder, settings, positions, warm, edges[1:-1])
     parts = [(part["part"], ordered.bases[part["part"]]) for part in ordered.parts]
     told = context.parallelize(parts, len(parts)).map(partial(_divide_part, task)).collect()
     return Divided(folder, edges, told)
@@ -167,9 +166,9 @@ def divide(
 def _divide_part(task: _Task, part: tuple[int, int]) -> Summary:
     number, base = part
     table = parquet.read_table(part_path(task.ordered, number))
-    user, item, time = (table[name].to_numpy() for name in ("user", "item", "time"))
-    rating = table["rating"].to_numpy()
-    split = _splits(task, table, base)
+    user, item = translate(table["user"], task.users, number), translate(table["item"], task.items, number)
+    rating, time = table["rating"].to_numpy(), table["time"].to_numpy()
+    split = _splits(task, table, number, base)
     with placed(task.folder / f"text-{number:06}") as aside:
         text = TextWriter(aside, task.settings.name, hashed=False)
         for which, part_of in enumerate(SPLITS):
@@ -177,27 +176,27 @@ def _divide_part(task: _Task, part: tuple[int, int]) -> Summary:
             text.write(part_of, user[mine], item[mine], rating[mine], time[mine])
         text.close()
     columns = {
+        "user": pa.array(user),
+        "item": pa.array(item),
+        "rating": table["rating"],
+        "time": table["time"],
         "split": pa.array(split.astype(np.int32)),
         "p": pa.array(np.arange(base, base + time.size, dtype=np.int64)),
     }
-    out = table.select(["user", "item", "rating", "time"])
-    for name, values in columns.items():
-        out = out.append_column(name, values)
-    write_part(out, task.folder / "events", number)
+    write_part(pa.table(columns), task.folder / "events", number)
     return {"part": number, **_count(task, user, item, time, split)}
 
 
-def _splits(task: _Task, table: pa.Table, base: int) -> NDArray[np.uint8]:
+def _splits(task: _Task, table: pa.Table, number: int, base: int) -> NDArray[np.uint8]:
     """The split of each event of a range, by the rules and the code of one machine."""
     settings = task.settings
     if task.positions is not None:
-        places = np.arange(base, base + table.num_rows)
-        return _reached(places, *task.positions)
+        return _reached(np.arange(base, base + table.num_rows), *task.positions)
     if settings.split == "random":
         splitter = RandomSplitter(settings, base)
         return splitter.split(table["user"].to_numpy(), table["time"].to_numpy())
-    nth = table["nth"].to_numpy()
-    return _reached(nth, *user_bounds(settings, table["total"].to_numpy()))
+    nth, total = places(table["user"], task.users, number)
+    return _reached(nth, *user_bounds(settings, total))
 
 
 def _reached(place: NDArray[np.int64], eval_from: Any, test_from: Any) -> NDArray[np.uint8]:

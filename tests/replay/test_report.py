@@ -196,3 +196,15 @@ def test_where_no_replay_is_there_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="no replay is there"):
         quick_report(tmp_path, STREAM)
     assert not (tmp_path / PAGE).exists()
+
+
+def test_a_client_that_was_late_and_killed_has_not_kept_up(tmp_path: Path) -> None:
+    replayed(tmp_path, STREAM)
+    path = tmp_path / "one.asked"
+    records = np.array(asked_records(tmp_path, "one", PLAN.k))
+    for late, kept_up in ((5, True), (6, False)):  # of 500: more than one in a hundred, and no session that says so
+        records["late"][:late] = 1
+        path.write_bytes(records.tobytes())
+        facts = quick_report(tmp_path, STREAM).facts
+        assert facts["client"]["kept_up"] is kept_up
+        assert any("could not keep up: 1.2% of the questions" in each for each in facts["warnings"]) is not kept_up

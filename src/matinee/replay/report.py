@@ -21,6 +21,7 @@ from matinee.metrics.significance import compare
 from matinee.model.atomic import atomic, write_atomically
 from matinee.replay.folder import Record
 from matinee.replay.journal import asked_records, check_records
+from matinee.replay.run import MOST_LATE
 from matinee.replay.tally import Tally
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _facts(folder: Path, record: Record, stream: Stream, time_unit: str) -> dict
     }
     facts = {
         **_played(record, stream, time_unit),
-        "client": _client(record),
+        "client": _client(record, figures),
         "network": _network(folder),
         "arms": arms,
         "windows": tally.windows(),
@@ -204,12 +205,18 @@ def _differences(answers: dict[str, NDArray[np.int32]], stream: Stream, k: int) 
     return found
 
 
-def _client(record: Record) -> dict[str, Any]:
-    """What the client has cost in all sessions, and whether it could keep up."""
+def _client(record: Record, arms: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the client has cost in all sessions that could say so, and whether it could keep up in all."""
     known = [session.client for session in record.sessions if session.client]
     told = sum(one["told"] for one in known)
     cpu_s = sum(one["cpu_s"] for one in known)
     complaints = [one["complaint"] for one in known if one["complaint"]]
+    late, asked = (sum(arm[name] for arm in arms.values()) for name in ("late", "asked"))
+    if record.plan.arrivals.is_open_loop and not complaints and late > MOST_LATE * asked:
+        complaints.append(
+            f"the client could not keep up: {late / asked:.1%} of the questions were noticed too late, most of them in "
+            "sessions that were killed; what is measured is not the server's latency alone"
+        )
     return {
         "wall_s": round(sum(one["wall_s"] for one in known), 3),
         "cpu_s": round(cpu_s, 3),

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from matinee.replay.stream import Stream
     from matinee.schema.progress import Progress
 
-__all__ = ["ClientFacts", "Run"]
+__all__ = ["MOST_LATE", "ClientFacts", "Run"]
 
 _LOOK_S: Final = 0.05
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-_MOST_LATE: Final = 0.01  # share of the questions
+MOST_LATE: Final = 0.01  # share of the questions
 _BUSY: Final = 0.95  # share of the time that this process computed; more of it is none
 
 
@@ -59,7 +59,7 @@ class ClientFacts:
     def complaint(self) -> str:
         """Why the latencies are not the server's alone; empty where the client could keep up."""
         late, busy = self.late / max(1, self.asked), self.cpu_s / max(self.wall_s, 1e-9)
-        if not self.is_open_loop or (late <= _MOST_LATE and busy <= _BUSY):
+        if not self.is_open_loop or (late <= MOST_LATE and busy <= _BUSY):
             return ""
         return (
             f"the client could not keep up: {late:.1%} of the questions were noticed more than {LATE_US / 1000:g} ms "

@@ -240,8 +240,6 @@ class _Session:
             raise
         record = record.ended(FINISHED, client=run.facts.as_json())
         record.write(self._folder)
-        if run.facts.complaint:
-            self._progress.say(run.facts.complaint)
         return record
 
     def _lane(self, arm: Arm, record: Record, clock: Clock) -> Lane:

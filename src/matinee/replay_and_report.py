@@ -84,7 +84,7 @@ def replay(
     until: str | None = None,
     k: int = 10,
     include_seen: bool = False,
-    connections: int = 32,
+    connections: int | None = None,
     workers: int = 1,
     time_limit_s: float = 10.0,
     patience_s: float = 60.0,
@@ -122,7 +122,7 @@ def replay(
         until: a date or Unix seconds; events from it on are left out.
         k: length of a list.
         include_seen: leave the items of a history in the lists.
-        connections: to each server.
+        connections: to each server; None is 32, and 128 where events are due at moments of their own.
         workers: processes of each server that is started.
         time_limit_s: of a question; after that it is unanswered.
         patience_s: how long an event is told again before the replay gives up.
@@ -159,12 +159,13 @@ def replay(
         raise UsageError("as fast as possible excludes a speed and a rate")
     folder = find_version_folder(version, data_dir, store=store, endpoint=endpoint, progress=progress)
     opened = open_version(folder)
+    arrivals = Arrivals(speed, max_gap_s, rate)
     plan = Plan(
         dataset=opened.name,
         version=opened.id,
         version_sha256=opened.sha256,
         split=split,
-        arrivals=Arrivals(speed, max_gap_s, rate),
+        arrivals=arrivals,
         order=order,
         users=users,
         since_s=None if since is None else parse_instant(since),
@@ -172,7 +173,7 @@ def replay(
         limit=limit,
         k=k,
         exclude_seen=not include_seen,
-        connections=connections,
+        connections=arrivals.connections if connections is None else connections,
         time_limit_s=time_limit_s,
         patience_s=patience_s,
         seed=seed,

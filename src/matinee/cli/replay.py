@@ -39,7 +39,7 @@ def replay(
     until: Annotated[str | None, Parameter(group=_CHOICE)] = None,
     k: Annotated[int, Parameter(name="--k")] = 10,
     include_seen: Flag = False,
-    connections: Annotated[int, Parameter(group=_SERVERS)] = 32,
+    connections: Annotated[int | None, Parameter(group=_SERVERS)] = None,
     workers: Annotated[int, Parameter(group=_SERVERS)] = 1,
     time_limit_s: Annotated[float, Parameter(group=_SERVERS)] = 10.0,
     patience_s: Annotated[float, Parameter(group=_SERVERS)] = 60.0,
@@ -70,7 +70,7 @@ def replay(
         until: A date or Unix seconds; events from it on are left out.
         k: Length of a list of recommendations.
         include_seen: Leave the items of a history in the lists.
-        connections: To each server.
+        connections: To each server; by default 32, and 128 with --speed and --rate.
         workers: Processes of each server that is started.
         time_limit_s: Of a question; after that it is unanswered.
         patience_s: How long an event is told again before the replay gives up.

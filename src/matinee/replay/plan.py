@@ -46,6 +46,11 @@ class Arrivals:
             raise UsageError("max_gap_s belongs to speed: only the log's own times have gaps")
 
     @property
+    def connections(self) -> int:
+        """How many are usual: enough to keep a server busy, or so many that nobody who is due waits for one."""
+        return 128 if self.is_open_loop else 32
+
+    @property
     def is_open_loop(self) -> bool:
         """Whether events are due at moments of their own, whatever the server does."""
         return self.speed is not None or self.rate is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matinee.errors import SparkError
 from matinee.etl.spark.order import _heads, tied_events, ties
 from matinee.etl.spark.parts import bases, placed, write_part
 from matinee.etl.spark.read import _Block, _lines
-from matinee.etl.spark.session import one_line
+from matinee.etl.spark.session import _knock, one_line
 from matinee.etl.spark.split import Ordered
 from matinee.etl.split import CutFinder
 
@@ -98,3 +100,13 @@ def test_a_failure_in_java_and_python_comes_down_to_one_line() -> None:
     )
     assert one_line(failure) == "FileNotFoundError: [Errno 2] No such file or directory: '/data/log.csv'"
     assert one_line("") == "no reason given"
+
+
+def test_a_master_that_nobody_is_costs_a_line_and_no_minutes() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        master = f"spark://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(SparkError, match="nobody answers"):
+            _knock(master)
+    with pytest.raises(SparkError, match="nobody answers"):
+        _knock("spark://")

@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import time
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,10 @@ def cluster_session(master: str) -> Iterator[SparkSession]:
         session = active or _open(master)
         try:
             _wait_for_workers(session, master)
-            yield session
+            with warnings.catch_warnings():
+                # No pandas has a part in what we do, but PySpark warns of its version wherever it meets an array.
+                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+                yield session
         except BaseException:
             session.sparkContext.cancelAllJobs()
             raise

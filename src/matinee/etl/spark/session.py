@@ -45,19 +45,19 @@ def cluster_session(master: str) -> Iterator[SparkSession]:
             f"--master {master}: this process has a session of {active.sparkContext.master}; stop it first"
         )
     try:
-        session = active or _open(master)
-        try:
-            _wait_for_workers(session, master)
-            with warnings.catch_warnings():
-                # No pandas has a part in what we do, but PySpark warns of its version wherever it meets an array.
-                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        with warnings.catch_warnings():
+            # No pandas has a part in what we do, but PySpark warns of its version wherever it meets an array.
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+            session = active or _open(master)
+            try:
+                _wait_for_workers(session, master)
                 yield session
-        except BaseException:
-            session.sparkContext.cancelAllJobs()
-            raise
-        finally:
-            if active is None:
-                session.stop()
+            except BaseException:
+                session.sparkContext.cancelAllJobs()
+                raise
+            finally:
+                if active is None:
+                    session.stop()
     except (PySparkException, Py4JError) as failure:
         text = str(failure)
         if "No space left on device" in text:

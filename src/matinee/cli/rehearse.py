@@ -89,11 +89,10 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
         _print_replay(rehearsal.replay, output)
     facts = {"archive": rehearsal.archive, "version": folder, "published": rehearsal.location}
     for trial in rehearsal.trials[:1]:
-        here = Path.cwd()
-        facts["model"] = trial.folder.relative_to(here) if trial.folder.is_relative_to(here) else trial.folder
+        facts["model"] = _from_here(trial.folder)
         facts |= {"registry": trial.registered} if trial.registered else {}
     if rehearsal.replay:
-        facts["report"] = rehearsal.replay.folder / "report.html"
+        facts["report"] = _from_here(rehearsal.replay.folder / "report.html")
     output.facts(facts)
     output.line()
     at = _store_words(rehearsal)
@@ -113,12 +112,18 @@ def _print(rehearsal: "Rehearsal", output: Output) -> None:
             "the models in detail, with a test of the difference"
         )
     if rehearsal.replay:
-        commands[f"xdg-open {rehearsal.replay.folder / 'report.html'}"] = "the replay's report with its plots"
+        commands[f"xdg-open {facts['report']}"] = "the replay's report with its plots"
         commands[f"{matinee} person --replay {rehearsal.replay.id}{data_dir_words(rehearsal.data_dir)}"] = (
             "one person: what they took, were offered, and took next"
         )
     commands[f"{matinee} dashboard{data_dir_words(rehearsal.data_dir)}"] = "all of this on one live page"
     print_next_steps("Look at it:", commands, output)
+
+
+def _from_here(path: Path) -> Path:
+    """As short as it can be typed."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _print_trials(trials: "tuple[Trial, ...]", output: Output) -> None:

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Python packages: fuse3, for the mount tests, memcached, for Swift, and chromium, for
-# the dashboard. Never fails the build: where it cannot install, it says so, and those tests are skipped with a reason.
+# Installs what the tests need beyond Python packages: fuse3, for the mount tests, memcached, for Swift, chromium, for the
+# dashboard, and Java, for Spark. Never fails the build: where it cannot install, it says so, and those tests are skipped with a reason.
 set -u
 
 missing=()
 command -v fusermount3 >/dev/null 2>&1 || missing+=(fuse3)
 command -v memcached >/dev/null 2>&1 || missing+=(memcached)
 command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || missing+=(chromium)
+command -v java >/dev/null 2>&1 || [ -n "${JAVA_HOME:-}" ] || missing+=(openjdk-17-jre-headless)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skip() {
   echo "tests/debian.sh: ${missing[*]}: missing, and $1; the tests that need it will be skipped: those that mount need" \
-    "fuse3, those on Swift memcached, those of the dashboard chromium (install it: apt-get install ${missing[*]})" >&2
+    "fuse3, those on Swift memcached, those of the dashboard chromium, those of Spark Java (install it: apt-get install ${missing[*]})" >&2
   exit 0
 }
 

@@ -158,9 +158,9 @@ def shown(house: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sho
         starter.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests of a worker."""
+    """One browser for the tests of a file: while it is there its event loop runs, and no test can run one."""
     if CHROMIUM is None:
         pytest.skip("the page's tests need Chromium; tests/debian.sh installs it where it can")
     from playwright.sync_api import sync_playwright

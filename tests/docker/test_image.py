@@ -95,5 +95,7 @@ def test_the_install_line_works_in_a_fresh_environment(tmp_path: Path) -> None:
     )
     assert ended.stdout.startswith("matinee ")
     assert not (place / "bin" / "pip").exists()
-    (notebook,) = place.glob("lib/python*/site-packages/matinee/stack/notebooks/*.ipynb")
-    assert notebook.read_bytes() == (ROOT / "notebooks" / notebook.name).read_bytes()
+    shipped = {path.name: path for path in place.glob("lib/python*/site-packages/matinee/stack/notebooks/*.ipynb")}
+    assert sorted(shipped) == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    for name, path in shipped.items():
+        assert path.read_bytes() == (ROOT / "notebooks" / name).read_bytes()

@@ -24,6 +24,7 @@ from matinee.etl.catalogue import Dataset, Mirror
 from matinee.processes import birth_of
 from matinee.stack.folders import Folders
 from matinee.stack.state import StackState
+from own_disk import own_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,13 +140,8 @@ def test_a_folder_that_is_not_made_yet_is_not_made(tmp_path: Path) -> None:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB with room for few files; only root can mount one."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50000", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("NOT TESTED: a small disk needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with own_disk(tmp_path / "tiny", "size=1m,nr_inodes=50000") as disk:
+        yield disk
 
 
 def test_a_disk_is_judged_by_bytes_by_share_and_by_files(tiny_disk: Path) -> None:

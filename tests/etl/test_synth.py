@@ -27,6 +27,7 @@ from matinee.etl.synth_pattern import Pattern, Sequences, read_pattern
 from matinee.etl.synth_plan import Plan, make_plan
 from matinee.etl.synth_source import source_text
 from matinee.schema.progress import Silent
+from own_disk import own_disk
 from synth_oracle import Parameters, expanded, tastes
 
 if TYPE_CHECKING:
@@ -306,13 +307,8 @@ def test_too_small_a_disk_is_told_before_anything_is_written(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB; only root can mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={1 << 20}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("NOT TESTED: a full disk needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with own_disk(tmp_path / "small") as disk:
+        yield disk
 
 
 def test_a_disk_that_fills_up_leaves_nothing(log: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_a_changed_byte_is_named(tmp_path: Path, file: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     report(tmp_path, a_checkpoint(tmp_path))
     (tmp_path / "replay-1" / "report.html").unlink()
-    with pytest.raises(LineageError, match=r"report.html is missing \(recorded when the report was made\)"):
+    with pytest.raises(LineageError, match=r"report.html is missing \(recorded when it was made\)"):
         chain_of(tmp_path).verify()
 
 

@@ -26,6 +26,7 @@ from matinee.replay.journal import OUTCOMES, asked_records, told_records
 from matinee.serve.board import Board
 from matinee.serve.promotion import promote
 from matinee.train.evaluate import evaluate_split
+from own_disk import own_disk
 from played import ARM, check_nothing_is_lost_or_doubled, plan_of, records
 from served import wait_until
 from services import PostgresServer
@@ -93,13 +94,8 @@ def play(version: Version, tmp_path: Path) -> Iterator[Callable[..., Playing]]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a test's own; only root can mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("NOT TESTED: a full disk under Postgres needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with own_disk(tmp_path / "disk", f"size={DISK_BYTES}") as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from matinee.stack.dump import count_rows
 from matinee.stack.objects import Objects, Stored
 from matinee.stack.restore import restore
 from matinee.stack.state import StackState
+from own_disk import own_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -312,27 +312,22 @@ def test_force_moves_aside_and_deletes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def own_disk(tmp_path: Path) -> Iterator[Path]:
+def block_disk(tmp_path: Path) -> Iterator[Path]:
     """A data folder that is a disk of its own, as a block volume's mount is; only root can mount one."""
-    folder = tmp_path / "block"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("NOT TESTED: a disk of its own needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with own_disk(tmp_path / "block") as disk:
+        yield disk
 
 
-def test_on_a_disk_of_its_own_things_are_moved_inside_it(own_disk: Path) -> None:
-    (own_disk / "lost+found").mkdir()
-    assert restoring._things(own_disk) == []
-    (own_disk / "stack.json").write_text("old")
-    staging = restoring._fresh_staging(own_disk)
-    assert staging.parent == own_disk
+def test_on_a_disk_of_its_own_things_are_moved_inside_it(block_disk: Path) -> None:
+    (block_disk / "lost+found").mkdir()
+    assert restoring._things(block_disk) == []
+    (block_disk / "stack.json").write_text("old")
+    staging = restoring._fresh_staging(block_disk)
+    assert staging.parent == block_disk
     (staging / "stack.json").write_text("new")
     (staging / "postgres_data").mkdir()
-    aside = restoring._make_way(own_disk)
-    restoring._move(staging, own_disk)
+    aside = restoring._make_way(block_disk)
+    restoring._move(staging, block_disk)
     assert (aside / "stack.json").read_text() == "old"
-    assert {path.name for path in own_disk.iterdir()} == {"lost+found", "stack.json", "postgres_data", aside.name}
-    assert (own_disk / "stack.json").read_text() == "new"
+    assert {path.name for path in block_disk.iterdir()} == {"lost+found", "stack.json", "postgres_data", aside.name}
+    assert (block_disk / "stack.json").read_text() == "new"

@@ -16,6 +16,7 @@ import pytest
 from matinee.errors import DiskFullError, ServiceError
 from matinee.stack import postgres
 from matinee.stack.account import Account, account_for, become
+from own_disk import own_disk
 from services import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -223,14 +224,7 @@ def test_programs_below_a_closed_folder_are_one_line(tmp_path: Path, monkeypatch
 
 @as_root
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", small], check=False)
-    if mounted.returncode:
-        pytest.skip("no right to mount")
-    try:
+    with own_disk(tmp_path / "small", "size=8m") as small:
         with pytest.raises(DiskFullError, match=r"no space left for Postgres"):
             postgres.initialise(small / "data", password="word")
         assert not (small / "data").exists()
-    finally:
-        subprocess.run(["umount", small], check=True)

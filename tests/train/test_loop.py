@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from matinee.model.tensors_file import read_tensors, write_tensors
 from matinee.train.evaluate import evaluate_split
 from matinee.train.observer import Unobserved
 from model_behaviour import planted
+from own_disk import own_disk
 from small_training import FORKS, Job, child, size_of_weights
 from small_version import small_version
 
@@ -388,13 +388,8 @@ def test_a_lost_list_of_epochs_comes_back(job: Job, references: dict[str, tuple[
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB; only root can mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("NOT TESTED: a full disk needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with own_disk(tmp_path / "small") as disk:
+        yield disk
 
 
 @pytest.mark.parametrize("when", ["step", "epoch"])

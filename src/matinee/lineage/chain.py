@@ -13,13 +13,14 @@ from matinee.lineage.base import base_link
 from matinee.lineage.files import Finding, LocalFiles, State, VersionFiles, check_files, is_consistent
 from matinee.lineage.link import Link, told, worst
 from matinee.lineage.redact import without_credentials
-from matinee.lineage.reported import FolderFiles, reported_links
+from matinee.lineage.reported import reported_links
 from matinee.lineage.trained import trained_links
 from matinee.schema.layout import MANIFEST, RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from matinee.lineage.files import FolderFiles
     from matinee.lineage.journal import RecordedRun
     from matinee.schema.manifest import Manifest
     from matinee.schema.progress import Progress

@@ -14,23 +14,25 @@ from matinee.schema.progress import Progress, Silent
 from matinee.schema.transform_settings import TransformSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Finding", "LocalFiles", "State", "VersionFiles", "check_files", "is_consistent"]
+__all__ = [
+    "Finding",
+    "FolderFiles",
+    "LocalFiles",
+    "State",
+    "VersionFiles",
+    "check_contents",
+    "check_files",
+    "is_consistent",
+]
 
 State = Literal["ok", "missing", "changed", "unrecorded"]
 
 
-class VersionFiles(Protocol):
-    """One complete version, on this machine or in a store; paths are relative to its folder, with '/'."""
-
-    @property
-    def where(self) -> str:
-        """The address of the version's folder: a path, URL or remote:path."""
-
-    def manifest(self) -> Manifest:
-        """Its manifest; raises VersionNotFoundError or VersionDamagedError."""
+class FolderFiles(Protocol):
+    """Files of one folder, on this machine or in a store; paths are relative to it, with '/'."""
 
     def exists(self, path: str) -> bool:
         """Whether the file is there."""
@@ -40,6 +42,17 @@ class VersionFiles(Protocol):
 
     def read(self, path: str) -> bytes:
         """A small file's bytes."""
+
+
+class VersionFiles(FolderFiles, Protocol):
+    """One complete version."""
+
+    @property
+    def where(self) -> str:
+        """The address of the version's folder: a path, URL or remote:path."""
+
+    def manifest(self) -> Manifest:
+        """Its manifest; raises VersionNotFoundError or VersionDamagedError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,17 @@ def check_files(files: VersionFiles, manifest: Manifest, progress: Progress | No
         findings.extend(_check_certificate(files, manifest))
     listener.finish(f"{len(manifest.files)} files, {len(findings)} findings")
     return tuple(findings)
+
+
+def check_contents(files: FolderFiles, contents: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """What is missing or changed of files that no manifest lists, each with its recorded SHA-256."""
+    for path, expected in contents:
+        if not files.exists(path):
+            yield Finding(path, "missing", expected, "", "recorded when it was made")
+            continue
+        found = files.sha256(path)
+        if found != expected:
+            yield Finding(path, "changed", expected, found, "SHA-256 of its bytes, against the events")
 
 
 def is_consistent(manifest: Manifest) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from matinee.lineage.artifact import address
-from matinee.lineage.files import Finding, LocalFiles
+from matinee.lineage.files import Finding, LocalFiles, check_contents
 from matinee.lineage.link import Link, told, worst
 
 if TYPE_CHECKING:
@@ -20,23 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from matinee.lineage.artifact import Artifact
+    from matinee.lineage.files import FolderFiles
     from matinee.lineage.journal import RecordedRun
     from matinee.lineage.trained import Made
 
-__all__ = ["FolderFiles", "reported_links"]
-
-
-class FolderFiles(Protocol):
-    """Files in one folder, on this machine or in a store."""
-
-    def exists(self, path: str) -> bool:
-        """Whether the file is there."""
-
-    def sha256(self, path: str) -> str:
-        """SHA-256 of the file's bytes as they are now, in lower-case hex."""
-
-    def read(self, path: str) -> bytes:
-        """A small file's bytes."""
+__all__ = ["reported_links"]
 
 
 def reported_links(
@@ -75,7 +63,7 @@ def _report_link(
     files = _files(artifact, elsewhere)
     if files is None or not artifact.contents:
         return told(artifact, run, "recorded, not at hand to be checked")
-    findings = tuple(_findings(files, artifact))
+    findings = tuple(check_contents(files, artifact.contents))
     count = len(artifact.contents)
     if findings:
         detail = f"{len(findings)} of {count} files are not what was recorded"
@@ -98,16 +86,6 @@ def _files(artifact: Artifact, elsewhere: Callable[[str], FolderFiles | None]) -
         folder = Path(artifact.path)
         return LocalFiles(folder) if folder.is_dir() else None
     return elsewhere(artifact.location)
-
-
-def _findings(files: FolderFiles, artifact: Artifact) -> Iterator[Finding]:
-    for path, expected in artifact.contents:
-        if not files.exists(path):
-            yield Finding(path, "missing", expected, "", "recorded when the report was made")
-            continue
-        found = files.sha256(path)
-        if found != expected:
-            yield Finding(path, "changed", expected, found, "SHA-256 of its bytes, against the events")
 
 
 def _spoken_of(content: bytes) -> tuple[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matinee.lineage.artifact import address
-from matinee.lineage.files import Finding, LocalFiles
+from matinee.lineage.files import LocalFiles, check_contents
 from matinee.lineage.link import Link, told, worst
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _newest(made: Made, kind: Kind) -> list[tuple[RecordedRun, Artifact]]:
 def _link(artifact: Artifact, run: RecordedRun, folder: Path) -> Link:
     if artifact.namespace != "file" or not folder.is_dir():
         return told(artifact, run, "recorded, not at hand to be checked")
-    findings = tuple(_findings(LocalFiles(folder), artifact))
+    findings = tuple(check_contents(LocalFiles(folder), artifact.contents))
     count = len(artifact.contents)
     detail = f"{len(findings)} of {count} files are not what was recorded" if findings else ""
     return replace(
@@ -58,13 +58,3 @@ def _link(artifact: Artifact, run: RecordedRun, folder: Path) -> Link:
         checked=count,
         findings=findings,
     )
-
-
-def _findings(files: LocalFiles, artifact: Artifact) -> Iterator[Finding]:
-    for path, expected in artifact.contents:
-        if not files.exists(path):
-            yield Finding(path, "missing", expected, "", "recorded when it was made")
-            continue
-        found = files.sha256(path)
-        if found != expected:
-            yield Finding(path, "changed", expected, found, "SHA-256 of its bytes, against the events")
